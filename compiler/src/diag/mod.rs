@@ -1,6 +1,11 @@
 //! Findings: what is wrong with a policy, where, and what to write instead.
 
+pub mod codes;
+mod codes_files;
+
 use std::sync::Arc;
+
+pub use codes::{CodeRow, Example, codes, row};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
