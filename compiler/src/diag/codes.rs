@@ -1,6 +1,8 @@
 //! The table of diagnostic codes: every finding the compiler can make has a row here, from which `outcall explain`, the
 //! documentation and the tests come.
 
+use std::sync::OnceLock;
+
 use super::Severity;
 use super::codes_files;
 
@@ -84,16 +86,20 @@ fn push_indented(text: &mut String, lines: &str, indent: &str) {
 }
 
 /// Every diagnostic, ordered by code. An area adds its rows as a constant of its own and a line here.
-pub fn codes() -> Vec<&'static CodeRow> {
-    let areas: [&'static [CodeRow]; 1] = [codes_files::CODES];
-    let mut rows: Vec<&'static CodeRow> = areas.into_iter().flatten().collect();
-    rows.sort_by_key(|row| row.code);
-    rows
+pub fn codes() -> &'static [&'static CodeRow] {
+    static ROWS: OnceLock<Vec<&'static CodeRow>> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        let areas: [&'static [CodeRow]; 1] = [codes_files::CODES];
+        let mut rows: Vec<&'static CodeRow> = areas.into_iter().flatten().collect();
+        rows.sort_by_key(|row| row.code);
+        rows
+    })
 }
 
 /// The row of a code.
 pub fn row(code: &str) -> Option<&'static CodeRow> {
-    codes().into_iter().find(|row| row.code == code)
+    let rows = codes();
+    rows.binary_search_by_key(&code, |row| row.code).ok().and_then(|at| rows.get(at).copied())
 }
 
 #[cfg(test)]
@@ -103,7 +109,7 @@ mod tests {
     #[test]
     fn every_row_has_a_well_formed_code_of_its_own_and_its_texts() {
         let rows = codes();
-        for row in &rows {
+        for row in rows {
             assert!(row.code.len() == 6 && row.code.starts_with("OC"), "{}", row.code);
             assert!(row.code.bytes().skip(2).all(|byte| byte.is_ascii_digit()), "{}", row.code);
             assert_eq!(rows.iter().filter(|other| other.code == row.code).count(), 1, "{} twice", row.code);

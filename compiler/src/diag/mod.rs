@@ -1,11 +1,12 @@
 //! Findings: what is wrong with a policy, where, and what to write instead.
 
 pub mod codes;
-mod codes_files;
-
-use std::sync::Arc;
+pub(crate) mod codes_files;
+pub mod render;
+mod source_file;
 
 pub use codes::{CodeRow, Example, codes, row};
+pub use source_file::{Position, SourceFile, SourceSpan};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,24 +19,15 @@ pub enum Severity {
     Note,
 }
 
-/// A place in a rule file: a range of bytes. Lines and columns follow from the file's text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SourceSpan {
-    /// The file.
-    pub file: Arc<SourceFile>,
-    /// The first byte.
-    pub start: usize,
-    /// The byte after the last; equal to `start` for a point.
-    pub end: usize,
-}
-
-/// A rule file's name and text.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct SourceFile {
-    /// The path as it is shown, relative to the directory compiled.
-    pub name: String,
-    /// The text.
-    pub text: String,
+impl Severity {
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
 }
 
 /// A replacement that mends a finding.
@@ -62,4 +54,105 @@ pub struct Finding {
     pub help: Option<String>,
     /// The replacement, where there is one.
     pub fix: Option<Fix>,
+}
+
+impl Finding {
+    /// A finding at a place. Its severity is the one in its code's row.
+    pub fn at(code: &'static str, span: SourceSpan, message: impl Into<String>) -> Finding {
+        Finding { span: Some(span), ..Finding::general(code, message) }
+    }
+
+    /// A finding without a place.
+    pub fn general(code: &'static str, message: impl Into<String>) -> Finding {
+        let severity = row(code).map_or(Severity::Error, |row| row.severity);
+        Finding { code, severity, message: message.into(), span: None, help: None, fix: None }
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Finding {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, with a replacement that mends it.
+    #[must_use]
+    pub fn fix(mut self, span: SourceSpan, replacement: impl Into<String>) -> Finding {
+        self.fix = Some(Fix { span, replacement: replacement.into() });
+        self
+    }
+
+    /// Whether the policy cannot be compiled because of this.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// Brings findings into the order in which they are reported (by file, place and code) and drops repetitions.
+pub fn sort(findings: &mut Vec<Finding>) {
+    fn place(finding: &Finding) -> Option<(&str, &str, usize, usize)> {
+        let span = finding.span.as_ref()?;
+        Some((&span.file.name, &span.file.path, span.start, span.end))
+    }
+    findings.sort_by(|left, right| {
+        (place(left), left.code, &left.message).cmp(&(place(right), right.code, &right.message))
+    });
+    findings.dedup();
+}
+
+/// A name out of a rule file as messages show it: in backticks, on one line and not too long.
+pub fn quoted(name: &str) -> String {
+    /// Longer names are cut: a message is one line.
+    const SHOWN: usize = 80;
+    let mut shown = String::from("`");
+    for (at, character) in name.chars().enumerate() {
+        if at == SHOWN {
+            shown.push_str("...");
+            break;
+        }
+        if character.is_control() || source_file::deceives(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.push('`');
+    shown
+}
+
+/// The candidate that was most likely meant by `name`, for a "did you mean".
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Comparing is quadratic in the length, and no key or name comes near this.
+    const LONGEST: usize = 200;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let allowed = 1 + name.chars().count() / 4;
+    let lower = name.to_lowercase();
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_on_one_line_and_cut() {
+        assert_eq!(quoted("a\nb\u{202e}"), "`a\\u{a}b\\u{202e}`");
+        assert_eq!(quoted(&"x".repeat(100)).len(), 2 + 80 + 3);
+    }
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        assert_eq!(nearest("conditon", ["condition", "action"]), Some("condition"));
+        assert_eq!(nearest("Condition", ["condition", "action"]), Some("condition"));
+        assert_eq!(nearest("zebra", ["condition", "action"]), None);
+        assert_eq!(nearest(&"x".repeat(1000), ["x"]), None);
+    }
 }
