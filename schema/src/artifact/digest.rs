@@ -40,7 +40,8 @@ impl std::str::FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Digest, Self::Err> {
         let invalid = super::ArtifactError::Invalid("a digest is written sha256:<64 hex digits>");
-        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or(invalid.clone())?;
+        let hex =
+            text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or(invalid.clone())?;
         let mut digest = [0; 32];
         for (to, at) in digest.iter_mut().zip((0..64).step_by(2)) {
             let pair = hex.get(at..at + 2).filter(|pair| !pair.starts_with('+')).ok_or(invalid.clone())?;

@@ -1,15 +1,58 @@
 //! `proxy.prog`: decides the connect, http, https, response, network, docker and run layers.
 
+use std::sync::Arc;
+
 use super::ArtifactError;
+use super::item::{Child, LeafKind, NO_LEAF};
+use super::program::{Possible, Program};
+use super::writer::Writer;
 use crate::decision::{Outcome, RuleIndex, Verdict};
 use crate::facts::Facts;
 use crate::field::Field;
 use crate::layer::Layer;
 
+/// What the file begins with.
+pub const MAGIC: [u8; 4] = *b"OCPP";
+
+/// Entry points are numbered: decisions by layer, obligations by layer, then predicates.
+const OBLIGATIONS: u32 = 16;
+const PREDICATES: u32 = 32;
+
 /// A validated match program.
 #[derive(Debug, Clone)]
 pub struct MatchProgram {
-    _bytes: std::sync::Arc<[u8]>,
+    program: Program,
+}
+
+/// The entry points of a match program to write.
+#[derive(Debug, Clone, Default)]
+pub struct MatchRoots {
+    /// For each layer, the node that decides.
+    pub decisions: Vec<(Layer, Child)>,
+    /// For each layer, the node that collects hold and enrich rules.
+    pub obligations: Vec<(Layer, Child)>,
+    /// Predicates, numbered from 0: true where any leaf is reached.
+    pub predicates: Vec<Child>,
+}
+
+impl MatchRoots {
+    /// The artifact's bytes.
+    pub fn write(&self, writer: Writer) -> Vec<u8> {
+        let mut roots: Vec<(u32, Child)> = Vec::new();
+        roots.extend(self.decisions.iter().map(|(layer, root)| (*layer as u32, *root)));
+        roots.extend(self.obligations.iter().map(|(layer, root)| (OBLIGATIONS + *layer as u32, *root)));
+        roots.extend((PREDICATES..).zip(self.predicates.iter().copied()));
+        writer.finish(&roots, MAGIC)
+    }
+}
+
+/// The hold and enrich rules that apply to a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Obligations {
+    /// Those that apply for certain, in evaluation order.
+    pub rules: Vec<RuleIndex>,
+    /// Whether that is all: false while others depend on what is still pending, or where an evaluation was given up on.
+    pub settled: bool,
 }
 
 impl MatchProgram {
@@ -17,27 +60,74 @@ impl MatchProgram {
     ///
     /// # Errors
     /// Anything but what the writer of this format version wrote.
-    pub fn from_bytes(bytes: std::sync::Arc<[u8]>) -> Result<MatchProgram, ArtifactError> {
-        Ok(MatchProgram { _bytes: bytes })
+    pub fn from_bytes(bytes: Arc<[u8]>) -> Result<MatchProgram, ArtifactError> {
+        Program::open(bytes, MAGIC, "proxy.prog").map(|program| MatchProgram { program })
     }
 
-    /// Decides a question, or says that more must be known.
-    pub fn decide(&self, _layer: Layer, _facts: &Facts<'_>) -> Outcome {
-        Outcome::Decided(Verdict::DEFAULT)
+    /// Decides a question, or says that more must be known. A layer without an entry point blocks.
+    pub fn decide(&self, layer: Layer, facts: &Facts<'_>) -> Outcome {
+        match self.program.root(layer as u32) {
+            Some(root) => outcome(self.program.ask(root, facts)),
+            None => Outcome::Decided(Verdict::DEFAULT),
+        }
     }
 
-    /// The hold and enrich rules that are true for an allowed request, in evaluation order.
-    pub fn obligations(&self, _layer: Layer, _facts: &Facts<'_>) -> Vec<RuleIndex> {
-        Vec::new()
+    /// The hold and enrich rules that are true for an allowed request, in evaluation order, as far as is known.
+    pub fn obligations(&self, layer: Layer, facts: &Facts<'_>) -> Obligations {
+        let mut leaves = Vec::new();
+        let root = self.program.root(OBLIGATIONS + layer as u32).unwrap_or(NO_LEAF);
+        let settled = self.program.collect(root, facts, &mut leaves);
+        let mut rules: Vec<RuleIndex> = leaves.into_iter().filter_map(Child::rule).map(RuleIndex).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        Obligations { rules, settled }
     }
 
-    /// Whether predicate number `index` (see [`super::manifest::AgentSet`]) is true.
-    pub fn predicate(&self, _index: u32, _facts: &Facts<'_>) -> bool {
-        false
+    /// Whether predicate number `index` (see [`super::manifest::AgentSet`]) is true. One that does not exist is not.
+    pub fn predicate(&self, index: u32, facts: &Facts<'_>) -> bool {
+        let root = index.checked_add(PREDICATES).and_then(|number| self.program.root(number));
+        root.is_some_and(|root| {
+            let possible = self.program.ask(root, facts);
+            possible.single && possible.pass != NO_LEAF
+        })
     }
 
-    /// Whether any rule reads `field` at `layer`, so that callers need not compute what nobody looks at.
-    pub fn reads(&self, _layer: Layer, _field: Field) -> bool {
-        true
+    /// Whether any rule reads `field`, so that callers need not compute what nobody looks at. The layer may narrow the
+    /// answer in a later format; today every layer gives the same.
+    pub fn reads(&self, _layer: Layer, field: Field) -> bool {
+        self.program.fields() & 1 << field as u32 != 0
+    }
+
+    pub(super) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// A name for each entry point, for reports.
+    pub(super) fn root_name(number: u32) -> String {
+        let layer = |number: u32| Layer::ALL.into_iter().find(|layer| *layer as u32 == number);
+        match (layer(number), number.checked_sub(OBLIGATIONS).and_then(layer)) {
+            (Some(layer), _) => layer.name().to_owned(),
+            (None, Some(layer)) => format!("{layer} obligations"),
+            (None, None) => format!("predicate {}", number.saturating_sub(PREDICATES)),
+        }
+    }
+}
+
+fn outcome(possible: Possible) -> Outcome {
+    if possible.pass == NO_LEAF {
+        Outcome::Decided(Verdict::Block(possible.first.rule().map(RuleIndex)))
+    } else if possible.single {
+        Outcome::Decided(verdict(possible.first))
+    } else {
+        Outcome::Undecided
+    }
+}
+
+fn verdict(leaf: Child) -> Verdict {
+    let Some(rule) = leaf.rule().map(RuleIndex) else { return Verdict::DEFAULT };
+    match leaf.kind() {
+        LeafKind::Allow | LeafKind::AllowPrivate => Verdict::Allow(rule),
+        LeafKind::Block => Verdict::Block(Some(rule)),
+        LeafKind::Intercept => Verdict::Intercept(rule),
     }
 }

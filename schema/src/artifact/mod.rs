@@ -2,8 +2,14 @@
 
 pub mod digest;
 pub mod dns_table;
+pub mod expr;
+mod image;
+pub mod item;
 pub mod manifest;
 pub mod match_program;
+mod program;
+mod validate;
+pub mod writer;
 
 /// Why an artifact cannot be used. Reading never panics, whatever the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
