@@ -9,3 +9,5 @@
 pub mod cel;
 pub mod diag;
 pub mod resolve;
+pub mod source;
+pub mod syntax;

@@ -6,6 +6,7 @@ pub mod render;
 mod source_file;
 
 pub use codes::{CodeRow, Example, codes, row};
+pub(crate) use source_file::deceives;
 pub use source_file::{Position, SourceFile, SourceSpan};
 
 /// How much a finding matters.
@@ -110,7 +111,7 @@ pub fn quoted(name: &str) -> String {
             shown.push_str("...");
             break;
         }
-        if character.is_control() || source_file::deceives(character) {
+        if character.is_control() || deceives(character) {
             shown.extend(character.escape_unicode());
         } else {
             shown.push(character);

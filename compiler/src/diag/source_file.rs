@@ -71,10 +71,11 @@ fn characters(bytes: &[u8]) -> usize {
 }
 
 /// Whether a character changes how the text around it is shown: line separators that only some editors honour, and the
-/// marks that reorder or hide what stands beside them. In a file that people review for safety they have no place.
+/// marks that reorder or hide what stands beside them. In a file that people review for safety they have no place. The
+/// joiners U+200C and U+200D, which some scripts are written with, are not among them.
 pub(crate) fn deceives(character: char) -> bool {
     matches!(character,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
         | '\u{e0000}'..='\u{e007f}')
 }
 
