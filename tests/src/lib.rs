@@ -1,1 +1,4 @@
-//! placeholder
+//! What the suites share: the world they run in and the second opinions they ask.
+#![forbid(unsafe_code)]
+
+pub mod fixtures;
