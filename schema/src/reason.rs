@@ -61,6 +61,7 @@ reasons! {
     UpstreamUnreachable, "upstream_unreachable", Upstream, "the upstream could not be reached";
     UpstreamMalformed, "upstream_malformed", Upstream, "the upstream's answer cannot be parsed";
     UpstreamTimeout, "upstream_timeout", Upstream, "the upstream was too slow";
+    ObligationUnavailable, "obligation_unavailable", Host, "a hold or enrich rule applies to the request and cannot be acted on";
     RawTraffic, "raw_traffic", Policy, "no rule allows this address, port and protocol";
 }
 
