@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cel;
+pub mod decide;
 pub mod diag;
+pub mod emit;
 pub mod resolve;
 pub mod source;
 pub mod syntax;

@@ -221,6 +221,21 @@ pub enum Value<'a> {
     Number(f64),
 }
 
+/// Evaluates an expression that was just written, and hands its value on.
+///
+/// # Errors
+/// [`Stop`] when it has none.
+pub fn evaluate<T>(
+    writer: Writer,
+    root: ExprRef,
+    facts: &Facts<'_>,
+    take: impl FnOnce(Value<'_>) -> T,
+) -> Result<T, Stop> {
+    let image = Image::unchecked(writer);
+    let mut evaluator = Evaluator::new(&image, facts);
+    evaluator.value(root.0).map(take)
+}
+
 /// Why there is no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {

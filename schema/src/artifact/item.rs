@@ -80,7 +80,7 @@ impl Child {
     }
 
     /// The rule a leaf names.
-    pub(super) const fn rule(self) -> Option<u32> {
+    pub const fn rule(self) -> Option<u32> {
         match self.0 & !LEAF {
             0 => None,
             code => Some((code - 1) >> 3),
@@ -88,7 +88,7 @@ impl Child {
     }
 
     /// What the leaf says; meaningless for [`NO_LEAF`].
-    pub(super) const fn kind(self) -> LeafKind {
+    pub const fn kind(self) -> LeafKind {
         match (self.0 & !LEAF).wrapping_sub(1) & 7 {
             0 => LeafKind::Allow,
             2 => LeafKind::Intercept,
@@ -98,7 +98,7 @@ impl Child {
     }
 
     /// The place in evaluation order; after every rule where no rule is named.
-    pub(super) const fn position(self) -> u32 {
+    pub const fn position(self) -> u32 {
         match self.rule() {
             Some(rule) => rule,
             None => u32::MAX,
@@ -106,7 +106,7 @@ impl Child {
     }
 
     /// Whether the leaf lets anything pass.
-    pub(super) const fn passes(self) -> bool {
+    pub const fn passes(self) -> bool {
         self.rule().is_some() && !matches!(self.kind(), LeafKind::Block)
     }
 }

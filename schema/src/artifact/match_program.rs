@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::ArtifactError;
 use super::item::{Child, LeafKind, NO_LEAF};
-use super::program::{Possible, Program};
+use super::possible::Possible;
+use super::program::Program;
 use super::writer::Writer;
 use crate::decision::{Outcome, RuleIndex, Verdict};
 use crate::facts::Facts;

@@ -7,6 +7,7 @@ mod image;
 pub mod item;
 pub mod manifest;
 pub mod match_program;
+pub mod possible;
 mod program;
 mod validate;
 pub mod writer;

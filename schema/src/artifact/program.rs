@@ -9,62 +9,12 @@ use std::sync::Arc;
 use super::ArtifactError;
 use super::expr::{Evaluator, Truth};
 use super::image::{self, Image, words_for};
-use super::item::{Child, LeafKind, NO_LEAF, TRUE_LEAF, kind};
+use super::item::{Child, NO_LEAF, TRUE_LEAF, kind};
+use super::possible::{Possible, earlier};
 use super::validate;
 use crate::facts::{Fact, Facts, FieldValue};
 use crate::field::Field;
 use crate::layer::{Layer, Stage};
-
-/// What a part of the program may still answer, over all values of the fields that are pending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Possible {
-    /// The answer that comes first in evaluation order.
-    pub(super) first: Child,
-    /// Whether `first` is the only one.
-    pub(super) single: bool,
-    /// The position of the answer that comes last.
-    last: u32,
-    /// The first answer that lets something pass, else [`NO_LEAF`].
-    pub(super) pass: Child,
-    /// Whether an answer that lets something pass says that private addresses may be reached.
-    pub(super) private: bool,
-}
-
-impl Possible {
-    fn only(leaf: Child) -> Possible {
-        let pass = if leaf.passes() { leaf } else { NO_LEAF };
-        let private = leaf.passes() && leaf.kind() == LeafKind::AllowPrivate;
-        Possible { first: leaf, single: true, last: leaf.position(), pass, private }
-    }
-
-    fn or(self, other: Possible) -> Possible {
-        Possible {
-            first: earlier(self.first, other.first),
-            single: self.single && other.single && self.first == other.first,
-            last: self.last.max(other.last),
-            pass: earlier(self.pass, other.pass),
-            private: self.private || other.private,
-        }
-    }
-
-    /// The answers of two parts asked side by side: of each pair, the one that comes first.
-    fn beside(self, other: Possible) -> Possible {
-        let reachable = |pass: Child, others: u32| if pass.position() <= others { pass } else { NO_LEAF };
-        let (left, right) = (reachable(self.pass, other.last), reachable(other.pass, self.last));
-        let settled = |one: &Possible, two: &Possible| one.single && one.last <= two.first.position();
-        Possible {
-            first: earlier(self.first, other.first),
-            single: settled(&self, &other) || settled(&other, &self),
-            last: self.last.min(other.last),
-            pass: earlier(left, right),
-            private: self.private && left != NO_LEAF || other.private && right != NO_LEAF,
-        }
-    }
-}
-
-fn earlier(left: Child, right: Child) -> Child {
-    if right.position() < left.position() { right } else { left }
-}
 
 /// One question and what became of it.
 struct Question<'a> {

@@ -73,6 +73,10 @@ impl Writer {
         self.words.len()
     }
 
+    pub(super) fn into_words(self) -> Vec<u32> {
+        self.words
+    }
+
     fn next(&self) -> u32 {
         u32::try_from(self.words.len()).unwrap_or(u32::MAX)
     }

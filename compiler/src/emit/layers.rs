@@ -1,0 +1,199 @@
+//! The rules as each layer sees them: ordered formulas with answers, built into `dns.table` and `proxy.prog`.
+
+use outcall_schema::artifact::dns_table::DnsRoots;
+use outcall_schema::artifact::item::{Child, LeafKind};
+use outcall_schema::artifact::match_program::MatchRoots;
+use outcall_schema::artifact::writer::Source;
+use outcall_schema::decision::Action;
+use outcall_schema::egress::EgressMode;
+use outcall_schema::field::{Field, Knowledge};
+use outcall_schema::layer::{Layer, Stage};
+
+use super::DECIDED;
+use crate::decide::build::{Builder, Entry, Mode, Stats, exists};
+use crate::decide::formula::{Formula, Formulas};
+use crate::decide::lower::{View, host_pattern, lower};
+use crate::decide::sink::Written;
+use crate::resolve::{Policy, Rule};
+
+/// Builds of one artifact, by entry point.
+type Rows = Vec<(String, Stats)>;
+
+/// Record types that a rule without a test of `dns.record_type` allows (HTTPS as RFC 9460, section 9 has it).
+const ORDINARY_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", "HTTPS"];
+
+/// The DNS table's bytes.
+pub(super) fn dns_table(policy: &Policy, formulas: &mut Formulas) -> (Vec<u8>, Rows) {
+    let mut rows = Rows::new();
+    let mut written = Written::default();
+    let entries = dns_entries(policy, formulas);
+    let query = build(formulas, &mut written, Layer::Dns, "dns", entries, Mode::First, &mut rows);
+    written.known = Some(|source| {
+        source.key.is_none()
+            && matches!(source.field, Field::HttpHost | Field::NetworkHostname | Field::TlsSni | Field::AgentName)
+    });
+    let mut implied = |layer: Layer, only: LeafKind, name: &str, rows: &mut Rows| {
+        let entries = decisions(policy, formulas, layer)
+            .into_iter()
+            .map(|(formula, leaf)| (formula, open_leaf(policy, leaf, only)))
+            .collect();
+        build(formulas, &mut written, layer, name, entries, Mode::First, rows)
+    };
+    let roots = DnsRoots {
+        query,
+        implied_tunnel: implied(Layer::Connect, LeafKind::Allow, "names from tunnels", &mut rows),
+        implied_intercept: implied(Layer::Connect, LeafKind::Intercept, "names from interception", &mut rows),
+        implied_http: implied(Layer::Http, LeafKind::Allow, "names from requests", &mut rows),
+        implied_https: implied(Layer::Https, LeafKind::Allow, "names from intercepted requests", &mut rows),
+    };
+    (roots.write(written.writer), rows)
+}
+
+/// A leaf as the implied names need it: passing only where its kind is asked for, and with what it says of private
+/// addresses.
+fn open_leaf(policy: &Policy, leaf: Child, only: LeafKind) -> Child {
+    let Some(rule) = leaf.rule() else { return leaf };
+    let egress = policy.rules.get(rule as usize).and_then(|rule| rule.egress.as_ref());
+    let kind = match leaf.kind() {
+        kind if kind != only => LeafKind::Block,
+        _ if egress.is_some_and(|egress| egress.allow_private_ips) => LeafKind::AllowPrivate,
+        _ => LeafKind::Allow,
+    };
+    Child::leaf(kind, rule)
+}
+
+fn dns_entries(policy: &Policy, formulas: &mut Formulas) -> Vec<Entry> {
+    let record_type = Source { field: Field::DnsRecordType, key: None };
+    let ordinary = ORDINARY_TYPES.iter().map(|name| (*name).to_owned()).collect();
+    let ordinary = formulas.literal(record_type, crate::decide::formula::Test::Equals(ordinary), true);
+    deciding(policy)
+        .map(|(number, rule)| {
+            let formula = lower(formulas, &rule.condition, view(rule, Layer::Dns));
+            // An allow rule that says nothing of record types allows the ordinary ones.
+            let names_types = crate::decide::lower::reads_field(&rule.condition, Field::DnsRecordType);
+            if rule.action == Action::Allow && !names_types {
+                (formulas.and([formula, ordinary]), leaf(rule, number))
+            } else {
+                (formula, leaf(rule, number))
+            }
+        })
+        .collect()
+}
+
+/// The match program's bytes. `predicates` are conditions over the agent that the kernel's sets need.
+pub(super) fn match_program(policy: &Policy, formulas: &mut Formulas, predicates: &[Formula]) -> (Vec<u8>, Rows) {
+    let mut rows = Rows::new();
+    let mut written = Written::default();
+    let mut roots = MatchRoots::default();
+    for layer in DECIDED {
+        let entries = decisions(policy, formulas, layer);
+        let root = build(formulas, &mut written, layer, layer.name(), entries, Mode::First, &mut rows);
+        roots.decisions.push((layer, root));
+    }
+    for layer in [Layer::Connect, Layer::Http, Layer::Https, Layer::Response, Layer::Docker, Layer::Run] {
+        let entries: Vec<Entry> = policy
+            .rules
+            .iter()
+            .zip(0..)
+            .filter(|(rule, _)| matches!(rule.action, Action::Hold | Action::Enrich))
+            .map(|(rule, number)| {
+                (lower(formulas, &rule.condition, view(rule, layer)), Child::leaf(LeafKind::Allow, number))
+            })
+            .collect();
+        let name = format!("{layer} obligations");
+        let root = build(formulas, &mut written, layer, &name, entries, Mode::All, &mut rows);
+        roots.obligations.push((layer, root));
+    }
+    for predicate in predicates {
+        let entry = (*predicate, Child::leaf(LeafKind::Allow, 0));
+        let root = build(formulas, &mut written, Layer::Network, "agent sets", vec![entry], Mode::First, &mut rows);
+        roots.predicates.push(root);
+    }
+    (roots.write(written.writer), rows)
+}
+
+fn build(
+    formulas: &mut Formulas,
+    written: &mut Written,
+    layer: Layer,
+    name: &str,
+    entries: Vec<Entry>,
+    mode: Mode,
+    rows: &mut Rows,
+) -> Child {
+    let known = written.known;
+    let stage = move |source: &Source| match (known, source.field.knowledge(layer)) {
+        (Some(known), _) => u8::from(!known(source)),
+        (None, Some(Knowledge::From(stage))) => stage as u8,
+        (None, _) => Stage::Head as u8,
+    };
+    let count = entries.len();
+    let mut builder = Builder::new(formulas, std::mem::take(written), mode, count, stage);
+    let root = builder.build(entries);
+    rows.push((name.to_owned(), builder.stats));
+    *written = builder.sink;
+    root
+}
+
+fn deciding(policy: &Policy) -> impl Iterator<Item = (u32, &Rule)> {
+    (0..).zip(&policy.rules).filter(|(_, rule)| matches!(rule.action, Action::Allow | Action::Block))
+}
+
+fn leaf(rule: &Rule, number: u32) -> Child {
+    let kind = if rule.action == Action::Allow { LeafKind::Allow } else { LeafKind::Block };
+    Child::leaf(kind, number)
+}
+
+fn view(rule: &Rule, layer: Layer) -> View {
+    let reads_body = rule.egress.as_ref().is_some_and(|egress| egress.match_body);
+    View { layer, null_body: rule.action == Action::Allow && !reads_body }
+}
+
+/// The allow and block rules as `layer` sees them, in evaluation order.
+pub(crate) fn decisions(policy: &Policy, formulas: &mut Formulas, layer: Layer) -> Vec<Entry> {
+    if layer == Layer::Connect {
+        return connect_entries(policy, formulas);
+    }
+    deciding(policy)
+        .map(|(number, rule)| (lower(formulas, &rule.condition, view(rule, layer)), leaf(rule, number)))
+        .collect()
+}
+
+/// At connect, in rule order, the first rule that is true for a tunnel, or that sees inside and could be true for some
+/// request there, decides: by interception if it sees inside, else by its action.
+fn connect_entries(policy: &Policy, formulas: &mut Formulas) -> Vec<Entry> {
+    let listed = |patterns: &[String], formulas: &mut Formulas| {
+        [true, false].map(|wanted| {
+            let parts: Vec<Formula> = patterns.iter().map(|pattern| host_pattern(formulas, pattern, wanted)).collect();
+            if wanted { formulas.or(parts) } else { formulas.and(parts) }
+        })
+    };
+    let [in_hosts, not_in_hosts] = listed(&policy.interception.hosts, formulas);
+    let [in_bypass, not_in_bypass] = listed(&policy.interception.bypass, formulas);
+    let mut entries = Vec::new();
+    for (number, rule) in deciding(policy) {
+        let tunnel = lower(formulas, &rule.condition, view(rule, Layer::Connect));
+        let intercepts = rule.egress.as_ref().is_some_and(|egress| egress.mode == EgressMode::Intercept);
+        let (sees, blind) = if intercepts {
+            (not_in_bypass, in_bypass)
+        } else {
+            (formulas.and([in_hosts, not_in_bypass]), formulas.or([not_in_hosts, in_bypass]))
+        };
+        if sees != Formulas::FALSE {
+            let inside = lower(formulas, &rule.condition, view(rule, Layer::Https));
+            let inside = exists(formulas, inside, &is_inside);
+            let either = formulas.or([tunnel, inside]);
+            entries.push((formulas.and([sees, either]), Child::leaf(LeafKind::Intercept, number)));
+        }
+        entries.push((formulas.and([blind, tunnel]), leaf(rule, number)));
+    }
+    entries
+}
+
+/// Whether a value is only known of a request inside a connection.
+fn is_inside(source: &Source) -> bool {
+    matches!(
+        source.field,
+        Field::HttpMethod | Field::HttpPath | Field::HttpHeaders | Field::HttpBody | Field::HttpBodySize
+    )
+}
