@@ -1,3 +1,74 @@
 //! The condition language: parser, type checker and the typed form everything later works on.
 
+pub mod ast;
+mod check;
+pub(crate) mod codes;
+mod fallible;
+mod parse;
 pub mod typed;
+
+use std::ops::Range;
+
+pub use check::Env;
+pub use fallible::{Fallible, fallible};
+
+use typed::Expr;
+
+/// The longest condition, with its definitions expanded.
+pub const LONGEST_BYTES: usize = 64 * 1024;
+
+/// How deeply brackets, signs and `? :` nest.
+pub const LEVELS: usize = 64;
+
+/// What is wrong with a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CelError {
+    /// The code, `OC01xx`.
+    pub code: &'static str,
+    /// Where, in bytes of the condition.
+    pub range: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// A replacement that mends it.
+    pub replacement: Option<(Range<usize>, String)>,
+}
+
+impl CelError {
+    fn new(code: &'static str, range: Range<usize>, message: String) -> CelError {
+        CelError { code, range, message, help: None, replacement: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> CelError {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn replace(mut self, range: Range<usize>, text: impl Into<String>) -> CelError {
+        self.replacement = Some((range, text.into()));
+        self
+    }
+}
+
+/// Parses a condition without looking up names.
+///
+/// # Errors
+/// Everything that is wrong with its syntax, as far as it can be told.
+pub fn parse(text: &str) -> Result<ast::Ast, Vec<CelError>> {
+    parse::parse(text)
+}
+
+/// Parses and checks a condition.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the text.
+pub fn parse_and_check(text: &str, env: &Env) -> Result<Expr, Vec<CelError>> {
+    let ast = parse::parse(text)?;
+    check::check(&ast, env)
+}
+
+/// Where `$name` stands in a condition, outside string literals and comments: its bytes with the `$`, and the name.
+pub fn references(text: &str) -> Vec<(Range<usize>, String)> {
+    parse::references(text)
+}

@@ -89,7 +89,7 @@ fn push_indented(text: &mut String, lines: &str, indent: &str) {
 pub fn codes() -> &'static [&'static CodeRow] {
     static ROWS: OnceLock<Vec<&'static CodeRow>> = OnceLock::new();
     ROWS.get_or_init(|| {
-        let areas: [&'static [CodeRow]; 1] = [codes_files::CODES];
+        let areas: [&'static [CodeRow]; 2] = [codes_files::CODES, crate::cel::codes::CODES];
         let mut rows: Vec<&'static CodeRow> = areas.into_iter().flatten().collect();
         rows.sort_by_key(|row| row.code);
         rows
