@@ -1,3 +1,12 @@
-//! Loads compiled artifacts and enforces them in the kernel, in DNS and in a proxy.
+//! The enforcing side of Outcall: loads compiled artifacts and enforces them in the kernel, in DNS and in a proxy.
+//!
+//! Invariant: no parser of YAML, CEL or regular expressions is part of this crate. Policies arrive compiled.
+#![deny(unsafe_code)]
 
+pub mod audit;
+pub mod dial;
+pub mod dns;
+pub mod identity;
+pub mod load;
 pub mod proxy;
+pub mod snapshot;

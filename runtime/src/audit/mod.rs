@@ -1,0 +1,200 @@
+//! The audit log: one line per refusal, none lost, and the counters for the summary at the end.
+
+mod record;
+mod tally;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+pub use record::{Decision, Record};
+pub use tally::RuleSummary;
+use tally::Tally;
+
+/// Lines that may wait for the disk: at some 500 bytes each, half a megabyte.
+const QUEUE: usize = 1_024;
+
+/// The handle that everything that refuses has. Cheap to clone; all clones write to one log.
+#[derive(Clone)]
+pub struct Audit {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: SyncSender<Message>,
+    tally: Mutex<Tally>,
+}
+
+enum Message {
+    Line(Vec<u8>),
+    /// Answer when everything before it is written.
+    Flush(SyncSender<io::Result<()>>),
+}
+
+impl Audit {
+    /// Appends to the file at `path`, which is created readable for its owner alone.
+    ///
+    /// # Errors
+    /// The file cannot be opened or the writer's thread cannot be started.
+    pub fn to_path(path: &Path) -> io::Result<Audit> {
+        Audit::to_file(OpenOptions::new().append(true).create(true).mode(0o600).open(path)?)
+    }
+
+    /// Writes to an open file.
+    ///
+    /// # Errors
+    /// The writer's thread cannot be started.
+    pub fn to_file(file: File) -> io::Result<Audit> {
+        Audit::to_writer(Box::new(file))
+    }
+
+    /// Writes to anything, from a thread of its own.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn to_writer(writer: Box<dyn Write + Send>) -> io::Result<Audit> {
+        let (queue, messages) = sync_channel(QUEUE);
+        thread::Builder::new().name("audit".into()).spawn(move || write_all(messages, writer))?;
+        Ok(Audit { shared: Arc::new(Shared { queue, tally: Mutex::default() }) })
+    }
+
+    /// Counts a decision, and writes its line when it is a refusal or its rule says `log: true`.
+    ///
+    /// Returns once the line is queued. While the disk is slower than the agents this blocks the caller's thread:
+    /// a refusal waits for its record rather than losing it, and cancelling the caller cannot drop one.
+    pub fn record(&self, record: &Record) {
+        self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).count(record);
+        if record.decision == Decision::Block || record.log {
+            // The writer's thread ends only when every handle is gone, so the queue is open.
+            let _ = self.shared.queue.send(Message::Line(record.to_line()));
+        }
+    }
+
+    /// Waits until everything recorded so far is written.
+    ///
+    /// # Errors
+    /// The first error that writing has met since the last flush. Blocks; not for a thread that runs tasks.
+    pub fn flush(&self) -> io::Result<()> {
+        let (done, written) = sync_channel(1);
+        let gone = || io::Error::other("the audit log's writer is gone");
+        self.shared.queue.send(Message::Flush(done)).map_err(|_| gone())?;
+        written.recv().map_err(|_| gone())?
+    }
+
+    /// The counters by rule: what passed, then what was refused.
+    pub fn summary(&self) -> Vec<RuleSummary> {
+        self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).summary()
+    }
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Audit")
+    }
+}
+
+/// The writer's thread. It goes on after an error, as the disk may get room again; the flush reports it.
+fn write_all(messages: Receiver<Message>, mut writer: Box<dyn Write + Send>) {
+    let mut failed: Option<io::Error> = None;
+    let mut torn = false;
+    for message in messages {
+        match message {
+            Message::Line(line) => {
+                // A line that was cut short must not swallow the one after it.
+                let begin = if torn { writer.write_all(b"\n") } else { Ok(()) };
+                match begin.and_then(|()| writer.write_all(&line)) {
+                    Ok(()) => torn = false,
+                    Err(error) => {
+                        torn = true;
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
+            Message::Flush(done) => {
+                let outcome = match failed.take() {
+                    Some(error) => Err(error),
+                    None => writer.flush(),
+                };
+                // Whoever asked may have gone away.
+                let _ = done.send(outcome);
+            }
+        }
+    }
+    // Every handle is gone and nobody is left to tell.
+    let _ = writer.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::record::tests::record;
+    use super::*;
+
+    /// A disk that writes one line each time the test lets it.
+    struct Slow {
+        written: Arc<Mutex<Vec<u8>>>,
+        permits: Receiver<()>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.permits.recv();
+            self.written.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_slow_disk_loses_no_refusal() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let (permit, permits) = std::sync::mpsc::channel();
+        let audit = Audit::to_writer(Box::new(Slow { written: Arc::clone(&written), permits })).unwrap();
+        let total = 3 * QUEUE;
+        let recording = {
+            let audit = audit.clone();
+            thread::spawn(move || {
+                for at in 0..total {
+                    audit.record(&record("default", &format!("{at}.example"), Decision::Block));
+                }
+            })
+        };
+        (0..total).for_each(|_| permit.send(()).unwrap());
+        recording.join().unwrap();
+        audit.flush().unwrap();
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), total);
+        assert!(text.lines().last().unwrap().contains(&format!("{}.example", total - 1)));
+    }
+
+    #[test]
+    fn only_refusals_and_what_is_to_be_logged_are_written_and_all_is_counted() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let audit = Audit::to_path(file.path()).unwrap();
+        audit.record(&record("web", "a.example:443", Decision::Allow));
+        audit.record(&record("default", "b.example A", Decision::Block));
+        audit.record(&Record { log: true, ..record("logged", "c.example:443", Decision::Allow) });
+        audit.flush().unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let rules: Vec<String> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["rule"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(rules, ["default", "logged"]);
+        assert_eq!(audit.summary().iter().map(|rule| rule.count).sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_at_the_flush() {
+        let audit = Audit::to_file(OpenOptions::new().write(true).open("/dev/full").unwrap()).unwrap();
+        audit.record(&record("default", "a.example", Decision::Block));
+        assert!(audit.flush().is_err());
+        assert!(audit.flush().is_ok());
+    }
+}

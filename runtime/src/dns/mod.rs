@@ -1,0 +1,8 @@
+//! Names: which of them resolve, for whom and to what.
+//!
+//! Every name is judged by the policy before anything leaves the host, and every address on its way back, whether the
+//! agent asked the filter or the proxy asks for a connection.
+
+mod resolver;
+
+pub use resolver::{ResolveError, Resolver};
