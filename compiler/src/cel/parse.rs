@@ -12,12 +12,11 @@ use super::{CelError, LEVELS, LONGEST_BYTES};
 
 mod generated {
     //! The parser that pest makes of `cel.pest`.
-    #![expect(missing_docs, reason = "the derive writes no documentation")]
 
     /// See `cel.pest`.
     #[derive(pest_derive::Parser)]
     #[grammar = "cel/cel.pest"]
-    pub struct CelParser;
+    pub(super) struct CelParser;
 }
 
 use generated::{CelParser, Rule};
