@@ -1,5 +1,6 @@
 //! What the house rules promise and no compiler checks: who may depend on whom, where `unsafe` lives, that prose names
 //! only what exists.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

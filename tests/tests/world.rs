@@ -1,8 +1,8 @@
 //! The world itself: it answers, it logs, and it cannot be left.
+#![cfg(test)]
 
 use outcall_tests::fixtures::{Event, World, zone};
 
-#[expect(clippy::unwrap_used, reason = "a client that does not start fails the test")]
 fn out(command: &mut std::process::Command) -> String {
     let output = command.output().unwrap();
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
