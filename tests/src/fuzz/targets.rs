@@ -1,0 +1,468 @@
+//! The table of fuzz targets: one row and one function each.
+
+use std::net::IpAddr;
+
+use outcall_compiler::cel;
+use outcall_compiler::diag::Finding;
+use outcall_runtime::proxy::chunked::Chunked;
+use outcall_runtime::proxy::hello::{Hello, HelloReader};
+use outcall_runtime::proxy::request::{Persistence, Request, Upgrade};
+use outcall_runtime::proxy::response::Response;
+use outcall_schema::host::Host;
+use outcall_schema::path;
+
+use super::Target;
+
+const HTTP_WORDS: &[&str] = &[
+    "\r\n",
+    "\n",
+    "\r",
+    ": ",
+    "Host: allowed.test\r\n",
+    "host: evil.test\r\n",
+    "Content-Length: 5\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "chunked, chunked",
+    "Connection: close, x-a\r\n",
+    "Upgrade: websocket\r\n",
+    "Connection: Upgrade\r\n",
+    "HTTP/1.0",
+    "HTTP/1.1",
+    "HTTP/2.0",
+    "CONNECT",
+    "GET",
+    "http://",
+    "allowed.test:443",
+    "@",
+    "%00",
+    "%2e%2e",
+    "/../",
+    "\\",
+    "#",
+    "[::1]",
+    "0x7f.1",
+    "\u{e9}",
+    "\t",
+    "Expect: 100-continue\r\n",
+    "+5",
+    "5, 5",
+];
+
+const HOST_WORDS: &[&str] = &[
+    ".",
+    "..",
+    "xn--",
+    "xn--bcher-kva",
+    "b\u{fc}cher",
+    "\u{3002}",
+    "\u{ff0e}",
+    "[",
+    "]",
+    "::",
+    "%",
+    "127.0.0.1",
+    "0x7f",
+    "1e3",
+    "255.255.255.255",
+    "::ffff:1.2.3.4",
+    "fe80::1%eth0",
+    "\u{0}",
+    "\u{200d}",
+    "\u{df}",
+    "localhost",
+    "*.",
+    "**.",
+    "-",
+    "_",
+    "@",
+    ":",
+    "0177.0.0.1",
+    "4294967295",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
+
+const CEL_WORDS: &[&str] = &[
+    "http.host",
+    "http.headers",
+    "http.headers[\"x\"]",
+    "has(http.headers.x)",
+    "network.ip",
+    "network.port",
+    "agent.name",
+    "run.context",
+    " == ",
+    " != ",
+    " && ",
+    " || ",
+    "!",
+    " in ",
+    "[",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    " ? ",
+    " : ",
+    "\"",
+    "'",
+    "\\",
+    "r\"",
+    "b\"",
+    "\"\"\"",
+    "inCidr(network.ip, \"10.0.0.0/8\")",
+    "hostMatches(http.host, \"*.a\")",
+    ".matches(\"^a+$\")",
+    ".startsWith(\"a\")",
+    ".exists(x, x == 1)",
+    ".all(",
+    ".map(",
+    "size(",
+    "null",
+    "true",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "1u",
+    "1.5",
+    "// c\n",
+    "$d",
+    "\u{1F600}",
+];
+
+const YAML_WORDS: &[&str] = &[
+    "version: \"1\"\n",
+    "rules:\n",
+    "  - id: a\n",
+    "    condition: ",
+    "    action: allow\n",
+    "|\n",
+    ">-\n",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "!!str ",
+    "---\n",
+    "...\n",
+    "%YAML 1.1\n",
+    "{",
+    "}",
+    "[",
+    "]",
+    "? ",
+    "\"",
+    "'",
+    "\\u0000",
+    "\\\n",
+    "\t",
+    "# outcall: allow OC0203 why\n",
+    "\u{feff}",
+    "\u{85}",
+    "\r\n",
+    "- ",
+    ": ",
+    "null",
+    "~",
+    "tests:\n",
+    "definitions:\n",
+];
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    Target { name: "hosts", seeds: host_seeds, words: HOST_WORDS, check: hosts },
+    Target { name: "paths", seeds: path_seeds, words: HTTP_WORDS, check: paths },
+    Target { name: "http-requests", seeds: request_seeds, words: HTTP_WORDS, check: requests },
+    Target { name: "http-responses", seeds: response_seeds, words: HTTP_WORDS, check: responses },
+    Target { name: "chunked-bodies", seeds: chunked_seeds, words: HTTP_WORDS, check: chunked },
+    Target { name: "client-hellos", seeds: hello_seeds, words: &[], check: hellos },
+    Target { name: "conditions", seeds: condition_seeds, words: CEL_WORDS, check: conditions },
+    Target { name: "rule-files", seeds: rule_file_seeds, words: YAML_WORDS, check: rule_files },
+];
+
+fn seeds(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+fn host_seeds() -> Vec<Vec<u8>> {
+    seeds(&[
+        "example.com",
+        "EXAMPLE.com.",
+        "b\u{fc}cher.example",
+        "xn--bcher-kva.example",
+        "192.0.2.1",
+        "[2001:db8::1]",
+        "2001:DB8:0::1",
+        "a_b.example",
+        "*.example.com",
+        "**.example.com",
+    ])
+}
+
+/// A canonical host is its own canonical form, and has none of the characters that could be read as something else.
+fn hosts(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let Ok(host) = Host::parse(&text) else { return };
+    let canonical = host.as_text().into_owned();
+    match &host {
+        Host::Name(name) => {
+            assert!(name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len())), "{name:?}");
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)),
+                "{name:?}"
+            );
+            assert!(name.parse::<IpAddr>().is_err(), "{name:?} is an address");
+            let last = name.rsplit('.').next().unwrap_or_default();
+            assert!(!last.bytes().all(|byte| byte.is_ascii_digit()), "{name:?} ends in a number");
+        }
+        Host::Ip(address) => assert_eq!(canonical.parse::<IpAddr>().ok(), Some(*address)),
+    }
+    assert_eq!(Host::parse(&canonical).as_ref(), Ok(&host), "{canonical:?} again");
+    assert_eq!(Host::parse(&host.as_authority()).as_ref(), Ok(&host), "as an authority");
+}
+
+fn path_seeds() -> Vec<Vec<u8>> {
+    seeds(&["/", "/a/b?c=d&e=%20", "/a%2Fb//c", "/%7Euser/.hidden/..x", "/?a=/../b"])
+}
+
+fn paths(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if path::check(&text).is_err() {
+        return;
+    }
+    assert!(
+        text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#'),
+        "{text:?}"
+    );
+    let decoded = text.split('?').next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
+    assert!(!decoded.split('/').any(|segment| segment == "." || segment == ".."), "{text:?}");
+    let (path, query) = text.split_once('?').unwrap_or((&text, ""));
+    let escaped = |part: &str| -> Vec<Option<u8>> {
+        part.split('%').skip(1).map(|rest| rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok())).collect()
+    };
+    assert!(escaped(path).iter().all(|byte| byte.is_some_and(|byte| byte > 0x1f && byte != 0x7f)), "{text:?}");
+    assert!(escaped(query).iter().all(|byte| byte.is_some_and(|byte| byte != 0)), "{text:?}");
+}
+
+fn request_seeds() -> Vec<Vec<u8>> {
+    seeds(&[
+        "GET / HTTP/1.1\r\nHost: allowed.test\r\n\r\n",
+        "GET http://allowed.test:8080/a?b HTTP/1.1\r\nHost: allowed.test:8080\r\nAccept: */*\r\nProxy-Connection: keep-alive\r\n\r\n",
+        "CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n",
+        "POST /u HTTP/1.1\r\nHost: [2001:db8::1]:80\r\nContent-Length: 4\r\nX-A: 1\r\nX-A: 2\r\nConnection: x-a\r\n\r\n",
+        "PUT /u HTTP/1.1\r\nhost: allowed.test\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\ntrailer: x-t\r\n\r\n",
+        "GET /chat HTTP/1.1\r\nHost: allowed.test\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: allowed.test\r\n\r\n",
+    ])
+}
+
+/// What was matched is what is forwarded: the forwarded head reads the same, and forwarding it again changes nothing.
+fn requests(input: &[u8]) {
+    let Ok(request) = Request::parse(input) else { return };
+    let forwarded = request.forwarded();
+    let text = String::from_utf8_lossy(&forwarded).into_owned();
+    if request.method == "CONNECT" {
+        return;
+    }
+    let again = Request::parse(&forwarded);
+    let Ok(again) = again else { panic_with("the forwarded head is refused", &text) };
+    assert_eq!((again.method, &again.path, again.framing), (request.method, &request.path, request.framing), "{text}");
+    assert_eq!(again.authority.host, request.authority.host, "{text}");
+    assert_eq!(again.headers(), request.headers(), "{text}");
+    assert_eq!(String::from_utf8_lossy(&again.forwarded()), text);
+    assert_eq!(text.matches("\r\n\r\n").count(), 1, "{text:?}");
+    let lines = || text.split("\r\n").skip(1);
+    let count = |name: &str| {
+        lines().filter(|line| line.split(':').next().is_some_and(|known| known.eq_ignore_ascii_case(name))).count()
+    };
+    assert!(count("host") == 1, "{text:?}");
+    assert!(count("content-length") + count("transfer-encoding") <= 1, "{text:?}");
+    assert!(!text.replace("\r\n", "").contains(['\r', '\n', '\0']), "{text:?}");
+}
+
+#[expect(clippy::panic, reason = "this is an assertion")]
+fn panic_with(what: &str, text: &str) -> ! {
+    panic!("{what}: {text:?}")
+}
+
+fn response_seeds() -> Vec<Vec<u8>> {
+    seeds(&[
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+        "HTTP/1.0 404 Not Found\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 100\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+    ])
+}
+
+fn responses(input: &[u8]) {
+    for (method, asked) in [("GET", Upgrade::None), ("HEAD", Upgrade::None), ("GET", Upgrade::WebSocket)] {
+        let Ok(response) = Response::parse(input, method, asked) else { continue };
+        for persistence in [Persistence::KeepAlive, Persistence::Close] {
+            let forwarded = response.forwarded(persistence);
+            let text = String::from_utf8_lossy(&forwarded).into_owned();
+            assert!((100..=999).contains(&response.status), "{text:?}");
+            assert!(forwarded.ends_with(b"\r\n\r\n") && text.matches("\r\n\r\n").count() == 1, "{text:?}");
+            let Ok(again) = Response::parse(&forwarded, method, asked) else {
+                panic_with("the forwarded head is refused", &text)
+            };
+            assert_eq!((again.status, again.framing), (response.status, response.framing), "{text:?}");
+        }
+    }
+}
+
+fn chunked_seeds() -> Vec<Vec<u8>> {
+    seeds(&[
+        "5\r\nhello\r\n0\r\n\r\n",
+        "1;x=y\r\na\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n",
+        "0\r\n\r\nnext",
+        "ffffffffffffffff\r\n",
+    ])
+}
+
+/// However a body is cut into pieces, it is the same body.
+fn chunked(input: &[u8]) {
+    let read = |piece: usize| {
+        let mut body = Chunked::default();
+        let mut content = Vec::new();
+        let mut taken = 0;
+        for bytes in input.chunks(piece.max(1)) {
+            let mut collect = |data: &[u8]| content.extend_from_slice(data);
+            match body.advance(bytes, &mut collect) {
+                Ok(count) => taken += count,
+                Err(_) => return None,
+            }
+            if body.done() {
+                break;
+            }
+        }
+        Some((content, taken, body.done()))
+    };
+    let whole = read(input.len());
+    assert_eq!(read(1), whole, "byte by byte");
+    assert_eq!(read(3), whole, "in threes");
+    if let Some((content, taken, _)) = whole {
+        assert!(taken <= input.len() && content.len() <= taken);
+    }
+}
+
+/// Hellos of a real client, made here.
+#[expect(clippy::expect_used, reason = "fixtures stop the test when they cannot be set up")]
+fn hello_seeds() -> Vec<Vec<u8>> {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions: [&[&rustls::SupportedProtocolVersion]; 2] = [rustls::ALL_VERSIONS, &[&rustls::version::TLS12]];
+    let mut out = Vec::new();
+    for versions in versions {
+        for (name, alpn) in
+            [("allowed.test", ["h2", "http/1.1"].as_slice()), ("a.very.long.name.example", &[]), ("192.0.2.1", &["h2"])]
+        {
+            let mut config = rustls::ClientConfig::builder_with_provider(std::sync::Arc::clone(&provider))
+                .with_protocol_versions(versions)
+                .expect("versions")
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+            let name = name.to_owned().try_into().expect("a name");
+            let mut client = rustls::ClientConnection::new(std::sync::Arc::new(config), name).expect("a client");
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).expect("a hello");
+            out.push(bytes);
+        }
+    }
+    out
+}
+
+/// However a hello is cut, it is the same hello, no byte is lost, and where another implementation takes it as well, it
+/// reads the same names.
+fn hellos(input: &[u8]) {
+    let read = |piece: usize| -> (Result<Option<Hello>, _>, usize) {
+        let mut reader = HelloReader::default();
+        let mut fed = 0;
+        for bytes in input.chunks(piece.max(1)) {
+            fed += bytes.len();
+            match reader.push(bytes) {
+                Ok(None) => {}
+                done => {
+                    assert_eq!(reader.into_bytes(), input.get(..fed).unwrap_or_default());
+                    return (done, fed);
+                }
+            }
+        }
+        (Ok(None), fed)
+    };
+    let (whole, _) = read(input.len());
+    let (bytewise, fed) = read(1);
+    // Bytes that follow a hello are not its own, but may be refused together with it when they arrive together.
+    match (&whole, &bytewise) {
+        (Ok(Some(one)), Ok(Some(other))) => assert_eq!(one, other),
+        (Ok(None), Ok(None)) | (Err(_), _) => {}
+        (one, other) => panic_with("cut differently", &format!("{one:?} {other:?} after {fed}")),
+    }
+    let Ok(Some(hello)) = whole else { return };
+    let mut acceptor = rustls::server::Acceptor::default();
+    let mut rest = input;
+    while acceptor.read_tls(&mut rest).is_ok_and(|count| count > 0) {
+        match acceptor.accept() {
+            Ok(Some(accepted)) => {
+                let theirs = accepted.client_hello();
+                assert_eq!(theirs.server_name().map(str::to_ascii_lowercase), hello.server_name, "the names differ");
+                let alpn: Vec<String> = theirs
+                    .alpn()
+                    .map(|list| list.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+                    .unwrap_or_default();
+                assert_eq!(alpn, hello.alpn, "the protocols differ");
+                return;
+            }
+            Ok(None) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn condition_seeds() -> Vec<Vec<u8>> {
+    seeds(&[
+        "http.host == \"a.example\" && network.port in [80, 443]",
+        "inCidr(network.ip, \"10.0.0.0/8\") || !(agent.name.startsWith(\"ci-\"))",
+        "http.headers.exists(h, h.startsWith(\"x-\") && http.headers[h].contains('a'))",
+        "has(http.headers.x) ? http.headers.x.matches(\"^[a-z]{1,3}$\") : size(http.path) > 5 + 3 * 2 % 7",
+        "run.args.filter(a, a != \"-f\").map(a, a.lowerAscii()) == [r\"\\a\", 'b\\u00e9'] && run.context[\"k\"] == {\"a\": [1, null, true]}",
+        "$github && dns.record_type in ['A', \"AAAA\"] // comment\n",
+    ])
+}
+
+/// Whatever is written, there is an answer, and every finding points into the text.
+fn conditions(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    if let Err(errors) = cel::parse_and_check(&text, &cel::Env::rule()) {
+        assert!(!errors.is_empty(), "refused without a reason");
+        for error in errors {
+            assert!(text.get(error.range.clone()).is_some(), "{error:?} does not point into the text");
+            assert!(!error.message.is_empty() && !error.message.contains('\n'), "{error:?}");
+        }
+    }
+    for (range, name) in cel::references(&text) {
+        assert_eq!(text.get(range.clone()).and_then(|reference| reference.strip_prefix('$')), Some(name.as_str()));
+    }
+}
+
+fn rule_file_seeds() -> Vec<Vec<u8>> {
+    let mut out = seeds(&[
+        "version: \"1\"\nrules:\n  - id: a\n    condition: |\n      http.host == \"a\"\n      && true\n    action: allow\n    egress: { mode: proxy, ports: [443, \"1-2\"] }\n",
+    ]);
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules.d");
+    out.extend(std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| std::fs::read(entry.ok()?.path()).ok()));
+    out
+}
+
+fn check_findings(findings: &[Finding]) {
+    for finding in findings {
+        assert!(!finding.message.is_empty(), "{finding:?}");
+        if let Some(span) = &finding.span {
+            assert!(span.file.text.get(span.start..span.end).is_some(), "{finding:?} does not point into the file");
+        }
+    }
+}
+
+fn rule_files(input: &[u8]) {
+    let (_, findings) = outcall_compiler::source::parse(input);
+    check_findings(&findings);
+}
