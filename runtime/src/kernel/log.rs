@@ -1,0 +1,140 @@
+//! The packets that the ruleset refused, as the kernel reports them (nfnetlink_log).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+
+use super::elements::header;
+use super::message::{Messages, Received, attributes, flag};
+use crate::sys::netlink::{self, Family};
+
+const SUBSYSTEM: u16 = 4;
+const PACKET: u16 = SUBSYSTEM << 8;
+const CONFIGURE: u16 = SUBSYSTEM << 8 | 1;
+/// `NFULA_CFG_*` and `NFULA_*` of the kernel's `nfnetlink_log.h`.
+const COMMAND: u16 = 1;
+const MODE: u16 = 2;
+const THRESHOLD: u16 = 5;
+const BIND: u8 = 1;
+const COPY_PACKET: u8 = 2;
+const PAYLOAD: u16 = 9;
+/// What is copied of a packet: an IPv6 header, a chain of extension headers and the ports.
+const SNAP_BYTES: u32 = 256;
+/// Larger than any datagram of one packet with `SNAP_BYTES` of it.
+pub const DATAGRAM_BYTES: usize = 8 * 1024;
+
+/// Subscribes to a log group of this thread's network namespace.
+///
+/// # Errors
+/// What the kernel says; `EINVAL`, `ENOENT` or `EPROTONOSUPPORT` where it cannot log to user space.
+pub fn subscribe(group: u16) -> io::Result<OwnedFd> {
+    let socket = netlink::open(Family::Netfilter)?;
+    let mut messages = Messages::default();
+    let last = messages.begin(CONFIGURE, flag::ACK, &header(0, group));
+    messages.attribute(COMMAND, &[BIND]);
+    messages.commit(&socket, last)?;
+    let mut messages = Messages::default();
+    let last = messages.begin(CONFIGURE, flag::ACK, &header(0, group));
+    let [a, b, c, d] = SNAP_BYTES.to_be_bytes();
+    messages.attribute(MODE, &[a, b, c, d, COPY_PACKET, 0]);
+    messages.attribute(THRESHOLD, &1_u32.to_be_bytes());
+    messages.commit(&socket, last)?;
+    Ok(socket)
+}
+
+/// Where a refused packet wanted to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Refused {
+    /// The destination.
+    pub address: IpAddr,
+    /// The IP protocol's number.
+    pub protocol: u8,
+    /// The destination port, for protocols that have one.
+    pub port: Option<u16>,
+}
+
+impl Refused {
+    /// The protocol's name as `network.protocol` has it.
+    pub fn protocol_name(&self) -> String {
+        match self.protocol {
+            1 => "icmp".into(),
+            2 => "igmp".into(),
+            6 => "tcp".into(),
+            17 => "udp".into(),
+            33 => "dccp".into(),
+            47 => "gre".into(),
+            50 => "esp".into(),
+            51 => "ah".into(),
+            58 => "icmpv6".into(),
+            132 => "sctp".into(),
+            136 => "udplite".into(),
+            number => number.to_string(),
+        }
+    }
+}
+
+/// The refused packets of one datagram from the kernel.
+pub fn refused(datagram: &[u8]) -> impl Iterator<Item = Refused> {
+    Received::all(datagram)
+        .filter(|message| message.kind == PACKET)
+        .filter_map(|message| attributes(message.body.get(4..)?).find(|(kind, _)| *kind == PAYLOAD))
+        .filter_map(|(_, packet)| read_packet(packet))
+}
+
+/// Reads the destination of an IP packet (RFC 791, section 3.1; RFC 8200, section 3).
+fn read_packet(packet: &[u8]) -> Option<Refused> {
+    let first = *packet.first()?;
+    let (address, protocol, transport) = match first >> 4 {
+        4 => {
+            let address = Ipv4Addr::from(*packet.get(16..)?.first_chunk::<4>()?);
+            (IpAddr::V4(address), *packet.get(9)?, packet.get(usize::from(first & 15) * 4..).unwrap_or_default())
+        }
+        6 => {
+            let address = Ipv6Addr::from(*packet.get(24..)?.first_chunk::<16>()?);
+            let (protocol, transport) = skip_extensions(*packet.get(6)?, packet.get(40..).unwrap_or_default());
+            (IpAddr::V6(address), protocol, transport)
+        }
+        _ => return None,
+    };
+    let has_ports = matches!(protocol, 6 | 17 | 33 | 132 | 136);
+    let port = transport.get(2..).and_then(<[u8]>::first_chunk).map(|port| u16::from_be_bytes(*port));
+    Some(Refused { address, protocol, port: port.filter(|_| has_ports) })
+}
+
+/// Skips hop-by-hop, routing and destination options (RFC 8200, section 4).
+fn skip_extensions(mut next: u8, mut bytes: &[u8]) -> (u8, &[u8]) {
+    while matches!(next, 0 | 43 | 60) {
+        let (Some(following), Some(length)) = (bytes.first(), bytes.get(1)) else { break };
+        let Some(rest) = bytes.get((usize::from(*length) + 1) * 8..) else { break };
+        (next, bytes) = (*following, rest);
+    }
+    (next, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_read_from_packets_of_both_versions() {
+        let mut v4 = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1];
+        v4.extend([0x30, 0x39, 0, 53]);
+        let expected = Refused { address: "192.0.2.1".parse().unwrap(), protocol: 17, port: Some(53) };
+        assert_eq!(read_packet(&v4), Some(expected));
+        let mut v6 = vec![0x60, 0, 0, 0, 0, 12, 0, 64];
+        v6.extend("::1".parse::<Ipv6Addr>().unwrap().octets());
+        v6.extend("2001:db8::7".parse::<Ipv6Addr>().unwrap().octets());
+        v6.extend([6, 0, 0, 0, 0, 0, 0, 0]);
+        v6.extend([0, 1, 0x01, 0xbb]);
+        let expected = Refused { address: "2001:db8::7".parse().unwrap(), protocol: 6, port: Some(443) };
+        assert_eq!(read_packet(&v6), Some(expected));
+    }
+
+    #[test]
+    fn cut_packets_are_read_as_far_as_they_go() {
+        assert_eq!(read_packet(&[]), None);
+        assert_eq!(read_packet(&[0x45; 19]), None);
+        let ping = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1];
+        assert_eq!(read_packet(&ping).map(|packet| packet.port), Some(None));
+    }
+}
