@@ -1,0 +1,72 @@
+//! The ruleset of the sandbox's network namespace: the sets that a policy compiles to, and hooks that leave no way out.
+
+use super::{DNS_PORT, LOG_GROUP, PROXY_PORT};
+use crate::kernel::TABLE;
+use crate::kernel::route::{OWN_V4, OWN_V6};
+
+/// The sets of addresses that the DNS filter handed out, for as long as it said.
+pub(super) const HANDED_V4: &str = "handed_v4";
+/// The same for IPv6.
+pub(super) const HANDED_V6: &str = "handed_v6";
+
+/// Refused packets that are logged one by one, a second and at once; the rest is only counted, so that an agent that sends a
+/// million cannot fill the disk.
+const LOGGED_PER_SECOND: u32 = 200;
+
+/// The text for `nft -f`, around the sets that the policy brings (`literal_v4`, `literal_v6`).
+pub(super) fn text(policy_sets: &str) -> String {
+    let log = format!("limit rate {LOGGED_PER_SECOND}/second burst {LOGGED_PER_SECOND} packets log group {LOG_GROUP}");
+    format!(
+        "\
+table inet {TABLE} {{
+{policy_sets}
+    # Addresses that the DNS filter answered with, each for the time of its answer.
+    set {HANDED_V4} {{
+        type ipv4_addr
+        flags timeout
+    }}
+    set {HANDED_V6} {{
+        type ipv6_addr
+        flags timeout
+    }}
+    counter refused {{
+    }}
+
+    # Decides once for each connection where it goes.
+    chain connect {{
+        type nat hook output priority -100
+        # Whatever resolver the agent names, the filter answers.
+        meta l4proto {{ tcp, udp }} th dport 53 redirect to :{DNS_PORT}
+        # The agent's own servers.
+        ip daddr {{ 127.0.0.0/8, {OWN_V4} }} return
+        ip6 daddr {{ ::1, {OWN_V6} }} return
+        # Addresses that a name led to, or that some rule could allow as they stand, are the proxy's to decide.
+        meta l4proto tcp ip daddr @{HANDED_V4} redirect to :{PROXY_PORT}
+        meta l4proto tcp ip6 daddr @{HANDED_V6} redirect to :{PROXY_PORT}
+        meta l4proto tcp ip daddr @literal_v4 redirect to :{PROXY_PORT}
+        meta l4proto tcp ip6 daddr @literal_v6 redirect to :{PROXY_PORT}
+    }}
+
+    # Nothing but the loopback is reached; what was redirected goes there too.
+    chain output {{
+        type filter hook output priority 0
+        policy drop
+        ip daddr {{ 127.0.0.0/8, {OWN_V4} }} accept
+        ip6 daddr {{ ::1, {OWN_V6} }} accept
+        # The refusals below, on their way back to the agent.
+        meta l4proto {{ icmp, ipv6-icmp }} ct state related accept
+        {log}
+        counter name refused
+        meta l4proto tcp reject with tcp reset
+        reject with icmpx admin-prohibited
+    }}
+
+    # Nothing is forwarded.
+    chain forward {{
+        type filter hook forward priority 0
+        policy drop
+    }}
+}}
+"
+    )
+}
