@@ -13,3 +13,51 @@ pub mod emit;
 pub mod resolve;
 pub mod source;
 pub mod syntax;
+
+use std::path::PathBuf;
+
+use diag::{Finding, Severity};
+pub use emit::Artifacts;
+use resolve::Policy;
+pub use source::Missing;
+
+/// What compiling came to.
+#[derive(Debug)]
+pub struct Compilation {
+    /// The policy, as far as it could be resolved; whole when no finding is an error.
+    pub policy: Policy,
+    /// How many files it was read from.
+    pub files: usize,
+    /// Everything that was found, in the order in which it is reported.
+    pub findings: Vec<Finding>,
+    /// The artifacts; only when no finding is an error.
+    pub artifacts: Option<Artifacts>,
+}
+
+impl Compilation {
+    /// How many findings have this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// Whether something could not be read, which is a failure of the command rather than of the rules.
+    pub fn unreadable(&self) -> bool {
+        self.findings.iter().any(|finding| finding.code == diag::CANNOT_READ)
+    }
+}
+
+/// Compiles the rule files that `paths` name: files, and directories of them.
+pub fn compile(paths: &[PathBuf], missing: Missing) -> Compilation {
+    let (files, mut findings) = source::load(paths, missing);
+    let (policy, mut found) = resolve::resolve(&files);
+    findings.append(&mut found);
+    let mut artifacts = None;
+    if !findings.iter().any(Finding::is_error) {
+        (artifacts, found) = emit::artifacts(&policy);
+        findings.append(&mut found);
+    }
+    source::suppress::apply(&mut findings, &policy.suppressions);
+    diag::sort(&mut findings);
+    let artifacts = artifacts.filter(|_| !findings.iter().any(Finding::is_error));
+    Compilation { policy, files: files.len(), findings, artifacts }
+}

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use super::Severity;
-use super::codes_files;
+use super::{codes_files, codes_meaning};
 
 /// One diagnostic.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ fn push_indented(text: &mut String, lines: &str, indent: &str) {
 pub fn codes() -> &'static [&'static CodeRow] {
     static ROWS: OnceLock<Vec<&'static CodeRow>> = OnceLock::new();
     ROWS.get_or_init(|| {
-        let areas: [&'static [CodeRow]; 2] = [codes_files::CODES, crate::cel::codes::CODES];
+        let areas: [&'static [CodeRow]; 3] = [codes_files::CODES, crate::cel::codes::CODES, codes_meaning::CODES];
         let mut rows: Vec<&'static CodeRow> = areas.into_iter().flatten().collect();
         rows.sort_by_key(|row| row.code);
         rows

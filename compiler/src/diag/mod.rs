@@ -2,10 +2,12 @@
 
 pub mod codes;
 pub(crate) mod codes_files;
+pub(crate) mod codes_meaning;
 pub mod render;
 mod source_file;
 
 pub use codes::{CodeRow, Example, codes, row};
+pub use codes_files::CANNOT_READ;
 pub(crate) use source_file::deceives;
 pub use source_file::{Position, SourceFile, SourceSpan};
 

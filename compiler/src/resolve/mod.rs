@@ -1,13 +1,35 @@
 //! A policy with all names bound, defaults filled in and types known: what lowering works on.
 
+mod define;
+mod hosts;
+mod inject;
+mod matching;
+mod policy_tests;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
+use std::sync::Arc;
 
 use outcall_schema::artifact::manifest::{Hold, Inject, Interception, TestRow};
 use outcall_schema::decision::Action;
-use outcall_schema::egress::Egress;
+use outcall_schema::egress::{Egress, EgressMode, PortRange};
 
+use crate::cel;
 use crate::cel::typed::Expr;
-use crate::diag::SourceSpan;
+use crate::diag::codes_files::{DUPLICATE_ID, UNKNOWN_PRESET};
+use crate::diag::codes_meaning::BLOCK_MAY_FAIL;
+use crate::diag::{self, Finding, SourceFile, SourceSpan, quoted};
+use crate::source::{self, Suppression};
+use crate::syntax::{self, RuleFile, Spanned};
+use define::{Budget, Definitions, Expanded};
+pub use define::{CONDITION_LIMIT_BYTES, POLICY_LIMIT_BYTES};
+
+/// The priority of a rule that names none: there is room before it and after it.
+pub const DEFAULT_PRIORITY: i64 = 100;
+
+/// The ports that a `direct_ip` rule opens when it names none.
+pub const DIRECT_PORTS: [PortRange; 2] = [PortRange { low: 80, high: 80 }, PortRange { low: 443, high: 443 }];
 
 /// A whole policy.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +40,8 @@ pub struct Policy {
     pub interception: Interception,
     /// The policy's unit tests, in file order.
     pub tests: Vec<TestRow>,
+    /// The findings that comments in the files suppress.
+    pub suppressions: Vec<Suppression>,
 }
 
 /// Where the bytes of a condition come from: sorted, disjoint ranges of its text, each with its place in a file. Where
@@ -56,6 +80,205 @@ pub struct Rule {
     pub inject: Vec<Inject>,
 }
 
+/// Resolves rule files, in evaluation order, into a policy. What is wrong comes back as findings, sorted; the policy holds
+/// what could be resolved, and is only whole when none of them is an error.
+pub fn resolve(files: &[Arc<SourceFile>]) -> (Policy, Vec<Finding>) {
+    let mut policy = Policy::default();
+    let mut findings = Vec::new();
+    let mut written: Vec<(&Arc<SourceFile>, RuleFile)> = Vec::with_capacity(files.len());
+    for file in files {
+        let (document, mut found) = source::yaml::read(file);
+        findings.append(&mut found);
+        let (rules, mut found) = syntax::read(file, document);
+        findings.append(&mut found);
+        written.push((file, rules));
+    }
+    unique_ids(&written, &mut findings);
+    let actions: HashMap<&str, Action> = written
+        .iter()
+        .flat_map(|(_, file)| &file.rules)
+        .filter_map(|rule| Some((rule.id.as_ref()?.value.as_str(), rule.action.as_ref()?.value)))
+        .collect();
+    let partial = written.iter().any(|(_, file)| file.partial);
+    let budget = Budget::new();
+    for (file, rules) in &written {
+        let mut resolver = Resolver { file, findings: Vec::new(), partial };
+        let definitions = Definitions::read(file, rules, &budget, &mut resolver.findings);
+        resolver.definitions(&rules.definitions, &definitions);
+        resolver.presets(&rules.presets);
+        resolver.interception(&rules.interception, &mut policy.interception);
+        policy.rules.extend(rules.rules.iter().filter_map(|rule| resolver.rule(rule, &definitions)));
+        policy.tests.extend(rules.tests.iter().filter_map(|test| resolver.test(test, &actions)));
+        policy.suppressions.extend(rules.suppressions.iter().cloned());
+        findings.append(&mut resolver.findings);
+    }
+    // Stable: within one priority the files' order and the rules' places in them remain.
+    policy.rules.sort_by_key(|rule| rule.priority);
+    for list in [&mut policy.interception.hosts, &mut policy.interception.bypass, &mut policy.interception.strict] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    diag::sort(&mut findings);
+    (policy, findings)
+}
+
+/// Resolves texts as if they were files: `[("a.yaml", "version: 1 ...")]`.
+pub fn from_texts(texts: &[(&str, &str)]) -> (Policy, Vec<Finding>) {
+    let files: Vec<_> = texts.iter().map(|(name, text)| SourceFile::new(*name, *text)).collect();
+    resolve(&files)
+}
+
+fn unique_ids(files: &[(&Arc<SourceFile>, RuleFile)], findings: &mut Vec<Finding>) {
+    let mut first: HashMap<&str, SourceSpan> = HashMap::new();
+    for (file, rules) in files {
+        for id in rules.rules.iter().filter_map(|rule| rule.id.as_ref()) {
+            let place = SourceSpan { file: Arc::clone(file), start: id.span.start, end: id.span.end };
+            match first.entry(&id.value) {
+                Entry::Vacant(entry) => {
+                    entry.insert(place);
+                }
+                Entry::Occupied(entry) => {
+                    let (other, line) = (&entry.get().file.path, entry.get().line());
+                    let message = format!("the rule id {} is used twice", quoted(&id.value));
+                    let help = format!("it is first used in {other} on line {line}; ids are unique over all files");
+                    findings.push(Finding::at(DUPLICATE_ID, place, message).help(help));
+                }
+            }
+        }
+    }
+}
+
+/// Resolves the parts of one file.
+struct Resolver<'f> {
+    file: &'f Arc<SourceFile>,
+    findings: Vec<Finding>,
+    /// Whether some file could only be read in part, so that rules may be missing.
+    partial: bool,
+}
+
+impl Resolver<'_> {
+    fn place(&self, range: &Range<usize>) -> SourceSpan {
+        SourceSpan { file: Arc::clone(self.file), start: range.start, end: range.end }
+    }
+
+    /// The first line of what stands at `range`, which is enough to mark.
+    fn first_line(&self, range: &Range<usize>) -> SourceSpan {
+        let text = self.file.text.get(range.clone()).unwrap_or_default();
+        let line = text.find(['\n', '\r']).unwrap_or(text.len());
+        self.place(&(range.start..range.start + line))
+    }
+
+    /// Definitions are checked whether or not a rule uses them: each has to be an expression by itself.
+    fn definitions(&mut self, written: &[syntax::Definition], definitions: &Definitions<'_>) {
+        for definition in written {
+            let Some(text) = &definition.text else { continue };
+            if let Some(expanded) = definitions.expanded(&definition.name.value) {
+                let whole = self.place(&text.span);
+                if let Err(errors) = cel::parse_and_check(&expanded.text, &cel::Env::definition()) {
+                    self.condition_errors(&expanded.text, &expanded.map, &whole, errors);
+                }
+            }
+        }
+    }
+
+    fn presets(&mut self, presets: &[Spanned<String>]) {
+        for preset in presets {
+            let message = format!("there is no preset {}", quoted(&preset.value));
+            let help = "this version comes without presets; write the rules out";
+            self.findings.push(Finding::at(UNKNOWN_PRESET, self.place(&preset.span), message).help(help));
+        }
+    }
+
+    fn rule(&mut self, rule: &syntax::Rule, definitions: &Definitions<'_>) -> Option<Rule> {
+        let matched = rule.matching.as_ref().filter(|_| rule.condition.is_none()).map(matching::condition);
+        let text = rule.condition.as_ref().or(matched.as_ref());
+        let condition = text.and_then(|text| {
+            let expanded = definitions.expand(text, &mut self.findings)?;
+            let whole = self.place(&text.span);
+            let condition = self.condition(&expanded, &whole)?;
+            Some((condition, expanded, whole))
+        });
+        let inject = self.inject(&rule.inject);
+        let (condition, Expanded { text, map, .. }, whole) = condition?;
+        let (id, action) = (rule.id.as_ref()?, rule.action.as_ref()?.value);
+        if rule.broken {
+            return None;
+        }
+        let egress = (action == Action::Allow).then(|| egress(&rule.egress));
+        let hold = (action == Action::Hold).then(|| Hold {
+            direction: rule.hold.direction.unwrap_or_default(),
+            timeout_ms: rule.hold.timeout_ms,
+            on_timeout: rule.hold.on_timeout.unwrap_or_default(),
+        });
+        if action == Action::Block {
+            self.never_fails(id, &condition, &map, &whole);
+        }
+        let rule = Rule {
+            id: id.value.clone(),
+            span: self.place(&id.span),
+            action,
+            priority: rule.priority.unwrap_or(DEFAULT_PRIORITY),
+            description: rule.description.clone(),
+            log: rule.log,
+            condition,
+            condition_text: text,
+            condition_span: whole,
+            condition_map: map,
+            egress,
+            hold,
+            inject: inject?,
+        };
+        Some(rule)
+    }
+
+    /// A block rule must not open by accident.
+    fn never_fails(&mut self, id: &Spanned<String>, condition: &Expr, map: &ConditionMap, whole: &SourceSpan) {
+        for cel::Fallible { range, why, guard } in cel::fallible(condition) {
+            let message = format!("the block rule {} would let pass what it should stop: {why}", quoted(&id.value));
+            let help = if guard.is_empty() {
+                "write the condition so that this cannot happen".to_owned()
+            } else {
+                format!("guard it: `{guard} && ...`, or `!({guard}) || ...` to block then as well")
+            };
+            self.findings.push(Finding::at(BLOCK_MAY_FAIL, locate(map, whole, &range), message).help(help));
+        }
+    }
+
+    fn condition(&mut self, expanded: &Expanded, whole: &SourceSpan) -> Option<Expr> {
+        match cel::parse_and_check(&expanded.text, &cel::Env::rule()) {
+            Ok(condition) => Some(condition),
+            Err(errors) => {
+                self.condition_errors(&expanded.text, &expanded.map, whole, errors);
+                None
+            }
+        }
+    }
+
+    fn condition_errors(&mut self, text: &str, map: &ConditionMap, whole: &SourceSpan, errors: Vec<cel::CelError>) {
+        for error in errors {
+            let mut finding = Finding::at(error.code, locate(map, whole, &error.range), error.message);
+            finding.help = error.help;
+            if let Some((range, replacement)) = error.replacement {
+                let place = locate(map, whole, &range);
+                // Only where the file says literally what the condition does: not behind escapes or folds.
+                if text.get(range) == Some(place.text()) {
+                    finding = finding.fix(place, replacement);
+                }
+            }
+            self.findings.push(finding);
+        }
+    }
+}
+
+fn egress(written: &syntax::Egress) -> Egress {
+    let mode = written.mode.unwrap_or_default();
+    let mut ports = written.ports.clone();
+    if ports.is_empty() && mode == EgressMode::DirectIp {
+        ports.extend(DIRECT_PORTS);
+    }
+    Egress { mode, ports, allow_private_ips: written.allow_private_ips, match_body: written.match_body }
+}
+
 impl Rule {
     /// Where a range of `condition_text`, such as an expression's span, stands in a file.
     pub fn locate(&self, range: &Range<usize>) -> SourceSpan {
@@ -71,6 +294,11 @@ pub fn locate(map: &ConditionMap, whole: &SourceSpan, range: &Range<usize>) -> S
         map.get(at).filter(|(from, _)| from.start <= byte)
     };
     let exact = |from: &Range<usize>, to: &SourceSpan| from.len() == to.end - to.start;
+    if range.is_empty() && range.start > 0 && holding(range.start).is_none() {
+        // The end of the text: behind its last byte.
+        let last = locate(map, whole, &(range.start - 1..range.start));
+        return SourceSpan { start: last.end, ..last };
+    }
     let Some((first, start)) = holding(range.start) else { return whole.clone() };
     let begin = if exact(first, start) { start.start + (range.start - first.start) } else { start.start };
     if range.is_empty() {
@@ -79,7 +307,7 @@ pub fn locate(map: &ConditionMap, whole: &SourceSpan, range: &Range<usize>) -> S
     let Some((last, end)) = holding(range.end - 1) else { return whole.clone() };
     let finish = if exact(last, end) { end.start + (range.end - last.start) } else { end.end };
     let inside = |part: &SourceSpan| whole.start <= part.start && part.end <= whole.end;
-    if !std::sync::Arc::ptr_eq(&start.file, &end.file) || finish < begin || inside(start) != inside(end) {
+    if !Arc::ptr_eq(&start.file, &end.file) || finish < begin || inside(start) != inside(end) {
         return whole.clone();
     }
     SourceSpan { file: start.file.clone(), start: begin, end: finish }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,7 +56,17 @@ struct Loader {
 }
 
 impl Loader {
+    /// Reads a directory's files, if it is the same before and after: what comes and goes meanwhile may be a block rule.
     fn directory(&mut self, directory: &Path) {
+        const CHANGED: &str = "it vanished or changed while it was read";
+        let Some(before) = state(directory) else { return self.unreadable(directory, CHANGED) };
+        self.entries(directory);
+        if Some(before) != state(directory) {
+            self.unreadable(directory, CHANGED);
+        }
+    }
+
+    fn entries(&mut self, directory: &Path) {
         let entries = match fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(directory, &reason(&error)),
@@ -108,6 +119,13 @@ impl Loader {
         let help = "nothing is compiled from a part of the rules: what is missing may be a block rule";
         self.findings.push(Finding::at(CANNOT_READ, SourceSpan { file, start: 0, end: 0 }, message).help(help));
     }
+}
+
+/// What tells whether a directory is still the same one with the same entries; `None` when it is gone, even where an open
+/// handle keeps it alive.
+fn state(directory: &Path) -> Option<(u64, u64, i64, i64)> {
+    let metadata = fs::metadata(directory).ok().filter(|metadata| metadata.nlink() > 0)?;
+    Some((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
 /// The file's bytes, or one more than the limit of them.

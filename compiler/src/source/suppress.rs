@@ -127,8 +127,8 @@ fn below(file: &SourceFile, comment: &Range<usize>, targets: &[Range<usize>]) ->
     }
     let target = targets.get(targets.partition_point(|target| target.start < comment.end))?;
     let between = file.text.get(comment.end..target.start)?;
-    let (lines, own_line) = between.split_once('\n')?.1.rsplit_once('\n').unwrap_or(("", between.rsplit('\n').next()?));
-    let adjoins = matches!(own_line.trim(), "" | "-" | "?")
-        && lines.lines().map(str::trim).all(|line| line.starts_with('#') || line == "-");
+    let mut lines: Vec<&str> = between.split('\n').skip(1).map(str::trim).collect();
+    let own_line = lines.pop()?;
+    let adjoins = matches!(own_line, "" | "-" | "?") && lines.iter().all(|line| line.starts_with('#') || *line == "-");
     adjoins.then(|| target.clone())
 }

@@ -51,7 +51,10 @@ pub(super) fn check(file: &Arc<SourceFile>) -> Vec<Finding> {
         .take(REPORTED)
         .map(|(start, character)| {
             let span = SourceSpan { file: file.clone(), start, end: start + character.len_utf8() };
-            let name = character.escape_unicode();
+            let name = match u32::from(character) {
+                number @ 0..=0xffff => format!("\\u{number:04x}"),
+                number => format!("\\U{number:08x}"),
+            };
             let message = match character {
                 '\r' => "a carriage return without a line feed, which only some editors show as a line".to_owned(),
                 _ => format!("the character `{name}` is invisible or changes how the text around it is shown"),

@@ -22,6 +22,9 @@ pub struct Document<'a> {
     pub root: Option<Node<'a>>,
     /// What `# outcall: allow` comments ask for.
     pub suppressions: Vec<Suppression>,
+    /// Where the lists and mappings begin that were still open when reading had to end: what they lack may be in the rest
+    /// of the file. Empty for a file that was read whole.
+    pub cut: Vec<usize>,
 }
 
 /// A value.
@@ -60,7 +63,7 @@ pub struct Scalar<'a> {
 /// A key and its value.
 #[derive(Debug)]
 pub struct Entry<'a> {
-    /// The key.
+    /// The key; empty when it was refused.
     pub key: Cow<'a, str>,
     /// Where the key stands.
     pub key_span: Range<usize>,
@@ -77,11 +80,12 @@ impl Entry<'_> {
 
 /// Reads a file. Everything that is refused becomes a finding; only a syntax error ends the reading.
 pub fn read(file: &Arc<SourceFile>) -> (Document<'_>, Vec<Finding>) {
-    let mut builder = Builder { file, findings: text::check(file), open: Vec::new(), root: None, comments: Vec::new() };
+    let mut builder =
+        Builder { file, findings: text::check(file), open: Vec::new(), root: None, comments: Vec::new(), cut: None };
     builder.read();
-    let Builder { mut findings, root, comments, .. } = builder;
+    let Builder { mut findings, root, comments, cut, .. } = builder;
     let suppressions = suppress::collect(file, &comments, root.as_ref(), &mut findings);
-    (Document { root, suppressions }, findings)
+    (Document { root, suppressions, cut: cut.unwrap_or_default() }, findings)
 }
 
 /// A collection that is still open.
@@ -119,6 +123,7 @@ struct Builder<'a> {
     open: Vec<Open<'a>>,
     root: Option<Node<'a>>,
     comments: Vec<(Range<usize>, Cow<'a, str>)>,
+    cut: Option<Vec<usize>>,
 }
 
 /// What happens after an event.
@@ -151,6 +156,9 @@ impl<'a> Builder<'a> {
                 }
             };
             if matches!(then, Then::Stop) {
+                // Without a tree, its beginning is what was cut.
+                let open = self.open.iter().map(|open| open.node.span.start);
+                self.cut = Some(open.chain(self.root.is_none().then_some(0)).collect());
                 break;
             }
         }
@@ -175,7 +183,10 @@ impl<'a> Builder<'a> {
         let range = bytes(span);
         match event {
             Event::Scalar(text, style, _, tag) => {
-                self.tag(tag.is_some(), span);
+                if self.tag(tag.is_some(), span) {
+                    self.add(Node { span: range, kind: NodeKind::Refused });
+                    return Then::Continue;
+                }
                 let indent = span.indent.unwrap_or_default();
                 let range = if is_block(style) { trim_block(&self.file.text, range) } else { range };
                 // An empty plain scalar arrives as `~`.
@@ -207,7 +218,7 @@ impl<'a> Builder<'a> {
         Then::Continue
     }
 
-    fn tag(&mut self, present: bool, span: &Span) {
+    fn tag(&mut self, present: bool, span: &Span) -> bool {
         if present {
             let range = span.tag_span().as_ref().map_or_else(|| bytes(span), bytes);
             self.report(
@@ -215,6 +226,7 @@ impl<'a> Builder<'a> {
                     .help("put a value that begins with `!` in quotes"),
             );
         }
+        present
     }
 
     fn alias(&mut self, range: Range<usize>) {
@@ -276,22 +288,23 @@ impl<'a> Builder<'a> {
 
     fn key(&mut self, node: Node<'a>) {
         let place = self.place(node.span.clone());
-        let (key, style) = match node.kind {
-            NodeKind::Scalar(Scalar { text, style, .. }) if !(text.is_empty() && style == ScalarStyle::Plain) => {
-                (text, style)
+        // A key that is refused becomes the empty one, which nothing else can be.
+        let key = match node.kind {
+            NodeKind::Scalar(Scalar { text, style: ScalarStyle::Plain, .. }) if text == "<<" => {
+                self.report(
+                    Finding::at(MERGE_KEY, place.clone(), "YAML merge keys are not part of the rule language")
+                        .help("write the keys out, or use `definitions:` for what several rules share"),
+                );
+                Cow::Borrowed("")
             }
-            NodeKind::Refused => (Cow::Borrowed(""), ScalarStyle::Plain),
+            NodeKind::Scalar(Scalar { text, .. }) if !text.is_empty() => text,
+            NodeKind::Refused => Cow::Borrowed(""),
             NodeKind::Scalar(_) | NodeKind::List(_) | NodeKind::Mapping(_) => {
-                self.report(Finding::at(KEY_NOT_TEXT, place.clone(), "a key must be text").help("write `key: value`"));
-                (Cow::Borrowed(""), ScalarStyle::Plain)
+                let finding = Finding::at(KEY_NOT_TEXT, place.clone(), "a key must be text, and not empty");
+                self.report(finding.help("write `key: value`"));
+                Cow::Borrowed("")
             }
         };
-        if key == "<<" && style == ScalarStyle::Plain {
-            self.report(
-                Finding::at(MERGE_KEY, place.clone(), "YAML merge keys are not part of the rule language")
-                    .help("write the keys out, or use `definitions:` for what several rules share"),
-            );
-        }
         let Some(parent) = self.open.last_mut() else { return };
         let earlier = parent.earlier(&key);
         if let Some(first) = earlier {
@@ -327,6 +340,8 @@ impl<'a> Builder<'a> {
                     Finding::at(DIRECTIVE, self.place(range), "YAML directives are not part of the rule language");
                 self.report(finding.help("remove the line; quote a value that begins with `%`"));
             }
+            // Already reported, as a character that has no place in a rule file.
+            ErrorKind::UnexpectedCharacter { .. } if self.findings.iter().any(|finding| reported(finding, offset)) => {}
             kind => {
                 let message = format!("not valid YAML: {}", words(&kind.to_string()));
                 let finding = Finding::at(YAML_SYNTAX, self.place(range), message);
@@ -342,6 +357,10 @@ impl<'a> Builder<'a> {
     fn report(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
+}
+
+fn reported(finding: &Finding, offset: usize) -> bool {
+    finding.span.as_ref().is_some_and(|span| span.start == offset)
 }
 
 fn bytes(span: &Span) -> Range<usize> {

@@ -152,7 +152,9 @@ keys! {
     }
     Test {
         "name", "text", "required", "What the test shows; unique in its file.";
-        "request", "fields by namespace, and `layer` where it is not clear from them", "required", "The request.";
+        "layer", "a layer's name", "what follows from the fields",
+            "The question that is asked, where it is not clear from the fields. May also stand in the request.";
+        "request", "fields by namespace", "required", "The request.";
         "expect", "mapping", "required", "What must come out.";
     }
     Expect {

@@ -13,7 +13,7 @@ use outcall_schema::decision::Action;
 use outcall_schema::egress::{EgressMode, PortRange};
 
 pub use rule::Match;
-pub use test::{Expect, Test};
+pub use test::{Expect, Request, Test};
 
 use crate::diag::codes_files::{DEFINITION_NAME, VERSION};
 use crate::diag::{Finding, SourceFile, quoted};
@@ -22,6 +22,7 @@ use crate::source::{Document, Suppression};
 use keys::Context;
 use reader::Reader;
 pub(crate) use reader::listed;
+pub(crate) use rule::is_name;
 
 /// A value and the bytes it stands at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct RuleFile {
     pub tests: Vec<Test>,
     /// What comments suppress.
     pub suppressions: Vec<Suppression>,
+    /// Whether the file could only be read in part, so that names may be missing.
+    pub partial: bool,
 }
 
 /// An entry of `definitions:`.
@@ -144,8 +147,9 @@ pub struct Inject {
 
 /// Reads a rule file from its tree.
 pub fn read(file: &Arc<SourceFile>, document: Document<'_>) -> (RuleFile, Vec<Finding>) {
-    let mut reader = Reader { file, findings: Vec::new() };
-    let mut out = RuleFile { suppressions: document.suppressions, ..RuleFile::default() };
+    let partial = !document.cut.is_empty();
+    let mut reader = Reader { file, findings: Vec::new(), cut: document.cut, suggested: Vec::new() };
+    let mut out = RuleFile { suppressions: document.suppressions, partial, ..RuleFile::default() };
     let Some(root) = document.root else {
         reader.missing(&(0..0), "the file", "version", "begin the file with `version: \"1\"`");
         return (out, reader.findings);

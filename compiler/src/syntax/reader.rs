@@ -15,11 +15,20 @@ use crate::source::yaml::{Entry, Node, NodeKind, Scalar};
 pub(super) struct Reader<'f> {
     pub(super) file: &'f Arc<SourceFile>,
     pub(super) findings: Vec<Finding>,
+    /// Where the collections begin of which only a part was read.
+    pub(super) cut: Vec<usize>,
+    /// Where a mapping begins and the key that one of its unknown keys was probably meant to be.
+    pub(super) suggested: Vec<(usize, &'static str)>,
 }
 
 impl<'f> Reader<'f> {
     pub(super) fn place(&self, range: &Range<usize>) -> SourceSpan {
         SourceSpan { file: self.file.clone(), start: range.start, end: range.end }
+    }
+
+    /// Whether what begins here was read to its end, so that what it lacks is missing.
+    pub(super) fn whole(&self, range: &Range<usize>) -> bool {
+        !self.cut.contains(&range.start)
     }
 
     pub(super) fn report(&mut self, finding: Finding) {
@@ -38,20 +47,22 @@ impl<'f> Reader<'f> {
         for entry in entries {
             if context.key(&entry.key).is_some() {
                 known.push(entry);
-            } else if !entry.key.is_empty() && entry.key != "<<" {
-                self.unknown_key(entry, context);
+            } else if !entry.key.is_empty() {
+                self.unknown_key(node.span.start, entry, context);
             }
         }
         known
     }
 
     /// Reports a key that has no place here.
-    fn unknown_key(&mut self, entry: &Entry<'_>, context: Context) {
+    fn unknown_key(&mut self, mapping: usize, entry: &Entry<'_>, context: Context) {
         let place = self.place(&entry.key_span);
         let message = format!("{} has no key {}", context.name(), quoted(&entry.key));
         let finding = Finding::at(UNKNOWN_KEY, place.clone(), message);
         let keys = || context.keys().map(|row| row.key);
-        self.report(match nearest(&entry.key, keys()) {
+        let near = nearest(&entry.key, keys());
+        self.suggested.extend(near.map(|near| (mapping, near)));
+        self.report(match near {
             Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),
             None => finding.help(format!("its keys are {}", listed(keys()))),
         });
@@ -59,6 +70,9 @@ impl<'f> Reader<'f> {
 
     /// Reports that a required key is missing from what stands at `range`.
     pub(super) fn missing(&mut self, range: &Range<usize>, what: &str, key: &str, help: &str) {
+        if !self.whole(range) || self.suggested.iter().any(|(mapping, near)| *mapping == range.start && *near == key) {
+            return;
+        }
         // The first line is enough to mark: a mapping may be long.
         let text = self.file.text.get(range.clone()).unwrap_or_default();
         let line = text.find(['\n', '\r']).unwrap_or(text.len());
@@ -138,7 +152,11 @@ impl<'f> Reader<'f> {
         match decimal(&scalar.text).filter(|number| range.contains(number)) {
             Some(number) => Some(number),
             None => {
-                let help = format!("write a decimal number from {} to {}", range.start(), range.end());
+                let help = if range == (i64::MIN..=i64::MAX) {
+                    "write a whole number in decimal, such as `100`".to_owned()
+                } else {
+                    format!("write a decimal number from {} to {}", range.start(), range.end())
+                };
                 self.error(NUMBER, &node.span, format!("{what} cannot be {}", quoted(&scalar.text)), &help);
                 None
             }
@@ -176,7 +194,8 @@ impl<'f> Reader<'f> {
         let range = node.span.start..node.span.start + line;
         let message = match &node.kind {
             NodeKind::Scalar(scalar) if !is_null(scalar) => {
-                format!("{what} must be {expected}, not {}", quoted(&scalar.text))
+                let text = if scalar.style == ScalarStyle::Plain { "" } else { "the text " };
+                format!("{what} must be {expected}, not {text}{}", quoted(&scalar.text))
             }
             _ => format!("{what} must be {expected}, not {found}"),
         };

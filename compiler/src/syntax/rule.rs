@@ -11,6 +11,7 @@ use super::reader::{Reader, decimal, is_null};
 use super::{Egress, Hold, Inject, Rule, Spanned, Text};
 use crate::diag::codes_files::{
     CONDITION_OR_MATCH, DURATION, EMPTY, GIVEN_TWICE, HEADER_NAME, KEY_NOT_FOR_ACTION, MATCH_BODY, PORT, RULE_ID,
+    UNKNOWN_VALUE,
 };
 use crate::diag::quoted;
 use crate::source::{Node, NodeKind};
@@ -108,7 +109,7 @@ fn required(reader: &mut Reader<'_>, rule: &Rule, given: &Given) {
     }
     let holds = rule.action.as_ref().is_some_and(|action| action.value == Action::Hold);
     match (&given.condition, &given.matching) {
-        (None, None) if holds => {
+        (None, None) if holds && reader.whole(&rule.span) => {
             let message = format!("{name} says neither with `condition` nor with `match` what it holds");
             let at = rule.id.as_ref().map_or_else(|| rule.span.start..rule.span.start, |id| id.span.clone());
             reader.error(CONDITION_OR_MATCH, &at, message, "add a `condition`");
@@ -217,7 +218,7 @@ fn egress(reader: &mut Reader<'_>, node: &Node<'_>) -> Egress {
 
 fn ports(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<PortRange> {
     let Some(items) = reader.list(node, "`ports`") else { return Vec::new() };
-    if items.is_empty() {
+    if items.is_empty() && reader.whole(&node.span) {
         reader.error(EMPTY, &node.span, "`ports` is empty", "leave it out for the default, or name the ports");
     }
     let mut ranges: Vec<PortRange> = items.iter().filter_map(|item| port(reader, item)).collect();
@@ -326,7 +327,8 @@ fn matching(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Match> {
             "path_pattern" => out.path_pattern = reader.located(value, "`path_pattern`"),
             "methods" => out.methods = methods(reader, value),
             "header_match" => {
-                for entry in reader.mapping(value, "`header_match`").unwrap_or_default() {
+                let entries = reader.mapping(value, "`header_match`").unwrap_or_default();
+                for entry in entries.iter().filter(|entry| !entry.key.is_empty()) {
                     let name = Spanned { value: entry.key.to_ascii_lowercase(), span: entry.key_span.clone() };
                     let valid = header_name(reader, &name);
                     if out.header_match.iter().any(|(known, _)| known.value == name.value) {
@@ -346,8 +348,10 @@ fn matching(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Match> {
     }
     if out.host_pattern.is_none() && out.path_pattern.is_none() && out.methods.is_empty() && out.header_match.is_empty()
     {
-        let help = "give at least one of `host_pattern`, `path_pattern`, `methods` and `header_match`";
-        reader.error(CONDITION_OR_MATCH, &node.span, "`match` is empty", help);
+        if reader.whole(&node.span) {
+            let help = "give at least one of `host_pattern`, `path_pattern`, `methods` and `header_match`";
+            reader.error(CONDITION_OR_MATCH, &node.span, "`match` is empty", help);
+        }
         return None;
     }
     Some(out)
@@ -355,22 +359,17 @@ fn matching(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Match> {
 
 fn methods(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<Spanned<String>> {
     let items = reader.list(node, "`methods`").unwrap_or_default();
-    if items.is_empty() && matches!(node.kind, NodeKind::List(_)) {
+    if items.is_empty() && matches!(node.kind, NodeKind::List(_)) && reader.whole(&node.span) {
         reader.error(EMPTY, &node.span, "`methods` is empty", "leave it out for any method");
     }
-    let texts = items.iter().filter_map(|item| reader.filled(item, "a method"));
-    let mut methods: Vec<Spanned<String>> =
-        texts.map(|text| Spanned { value: text.value.to_ascii_uppercase(), span: text.span }).collect();
-    for method in &methods {
-        if !is_token(&method.value) {
-            let message = format!("{} is not a method", quoted(&method.value));
-            reader.error(
-                crate::diag::codes_files::UNKNOWN_VALUE,
-                &method.span,
-                message,
-                "a method is a word like `POST`",
-            );
+    let mut methods = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(Spanned { value, span }) = reader.filled(item, "a method") else { continue };
+        if !is_token(&value) {
+            let message = format!("{} is not a method", quoted(&value));
+            reader.error(UNKNOWN_VALUE, &span, message, "a method is a word like `POST`");
         }
+        methods.push(Spanned { value: value.to_ascii_uppercase(), span });
     }
     methods.dedup_by(|left, right| left.value == right.value);
     methods

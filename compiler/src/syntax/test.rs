@@ -22,14 +22,21 @@ use crate::source::{Entry, Node, NodeKind};
 pub struct Test {
     /// `name:`
     pub name: Spanned<String>,
-    /// `layer:`, in the request.
+    /// `request:`; `None` when it was refused.
+    pub request: Option<Request>,
+    /// `expect:`; `None` when it was refused.
+    pub expect: Option<Expect>,
+}
+
+/// The `request:` block.
+#[derive(Debug)]
+pub struct Request {
+    /// `layer:`
     pub layer: Option<Spanned<Layer>>,
-    /// The fields that the request gives, each once.
+    /// The fields it gives, each once.
     pub fields: Vec<(Spanned<Field>, Value)>,
-    /// Where the request stands.
-    pub request_span: Range<usize>,
-    /// `expect:`
-    pub expect: Expect,
+    /// Where it stands.
+    pub span: Range<usize>,
 }
 
 /// The `expect:` block.
@@ -45,22 +52,17 @@ pub struct Expect {
     pub obligations: Option<Vec<Spanned<String>>>,
 }
 
-struct Request {
-    layer: Option<Spanned<Layer>>,
-    fields: Vec<(Spanned<Field>, Value)>,
-    span: Range<usize>,
-}
-
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<Test> {
     let mut out: Vec<Test> = Vec::new();
     let mut names = std::collections::HashSet::new();
     for item in reader.list(node, "`tests`").unwrap_or_default() {
-        let (mut name, mut request, mut expect) = (None, None, None);
+        let (mut name, mut layer, mut request, mut expect) = (None, None, None, None);
         let mut missing = vec!["name", "request", "expect"];
         for entry in reader.known(item, "a test", Context::Test) {
             missing.retain(|key| *key != entry.key);
             match &*entry.key {
                 "name" => name = reader.filled(&entry.value, "`name`"),
+                "layer" => layer = read_layer(reader, &entry.value),
                 "request" => request = read_request(reader, &entry.value),
                 "expect" => expect = read_expect(reader, &entry.value),
                 _ => {}
@@ -82,10 +84,19 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<Test> {
                 "give each a name of its own, so that a report can tell them apart",
             );
         }
-        if let (Some(name), Some(request), Some(expect)) = (name, request, expect) {
-            let Request { layer, fields, span } = request;
-            out.push(Test { name, layer, fields, request_span: span, expect });
+        match (&mut request, layer) {
+            (Some(Request { layer: Some(_), .. }), Some(layer)) => {
+                reader.error(
+                    GIVEN_TWICE,
+                    &layer.span,
+                    "`layer` is given here and in the request",
+                    "remove one of them",
+                );
+            }
+            (Some(request), Some(layer)) => request.layer = Some(layer),
+            (_, None) | (None, _) => {}
         }
+        out.extend(name.map(|name| Test { name, request, expect }));
     }
     out
 }
@@ -96,8 +107,7 @@ fn read_request(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Request> {
     let mut out = Request { layer: None, fields: Vec::new(), span: node.span.clone() };
     for entry in entries {
         if entry.key == "layer" {
-            let layers = Layer::ALL.map(|layer| (layer.name(), layer));
-            out.layer = reader.choice(&entry.value, "`layer`", &layers);
+            out.layer = read_layer(reader, &entry.value);
             continue;
         }
         let mut namespace = FIELDS.iter().filter(|row| in_namespace(row.name, &entry.key)).peekable();
@@ -119,6 +129,10 @@ fn read_request(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Request> {
         }
     }
     (reader.findings.len() == before).then_some(out)
+}
+
+fn read_layer(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Spanned<Layer>> {
+    reader.choice(node, "`layer`", &Layer::ALL.map(|layer| (layer.name(), layer)))
 }
 
 fn in_namespace(name: &str, namespace: &str) -> bool {

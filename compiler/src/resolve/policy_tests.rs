@@ -1,0 +1,166 @@
+//! The policy's unit tests: which question each asks, and whether the rules it expects exist.
+
+use std::collections::HashMap;
+
+use outcall_schema::artifact::manifest::{self, TestRow};
+use outcall_schema::decision::Action;
+use outcall_schema::field::{Field, Knowledge};
+use outcall_schema::layer::Layer;
+use serde_json::Value;
+
+use super::Resolver;
+use crate::diag::codes_files::{TEST_LAYER, TEST_RULE, TEST_VALUE};
+use crate::diag::{Finding, nearest, quoted};
+use crate::syntax::{self, Expect, Request, Spanned, listed};
+
+impl Resolver<'_> {
+    /// A test with its layer known; `None` when something was reported.
+    pub(super) fn test(&mut self, test: &syntax::Test, actions: &HashMap<&str, Action>) -> Option<TestRow> {
+        let before = self.findings.len();
+        if let Some(expect) = &test.expect {
+            self.expected_rules(expect, actions);
+        }
+        let layer = test.request.as_ref().and_then(|request| {
+            let layer = request.layer.as_ref().map(|layer| layer.value).or_else(|| self.layer(request))?;
+            self.known_fields(request, layer);
+            Some(layer)
+        });
+        let (layer, written, expect) = (layer?, test.request.as_ref()?, test.expect.as_ref()?);
+        if expect.decision.value == "intercept" && layer != Layer::Connect {
+            let message = format!("the `{layer}` layer never decides `intercept`");
+            let finding = Finding::at(TEST_LAYER, self.place(&expect.decision.span), message);
+            self.findings.push(finding.help("only `connect` does; inside TLS a request is allowed or blocked"));
+        }
+        if self.findings.len() > before {
+            return None;
+        }
+        let mut request = serde_json::Map::new();
+        for (field, value) in &written.fields {
+            let Some((namespace, name)) = field.value.name().split_once('.') else { continue };
+            let namespace = request.entry(namespace).or_insert_with(|| Value::Object(serde_json::Map::new()));
+            if let Value::Object(fields) = namespace {
+                fields.insert(name.to_owned(), value.clone());
+            }
+        }
+        let names = |ids: &Vec<Spanned<String>>| ids.iter().map(|id| id.value.clone()).collect();
+        Some(TestRow {
+            name: test.name.value.clone(),
+            file: self.file.name.clone(),
+            line: self.file.line(test.name.span.start),
+            layer: Some(layer),
+            request,
+            expect: manifest::Expect {
+                decision: expect.decision.value.to_owned(),
+                rule: expect.rule.as_ref().map(|rule| rule.value.clone()),
+                mode: expect.mode,
+                obligations: expect.obligations.as_ref().map(names),
+            },
+        })
+    }
+
+    /// The layer that follows from the fields.
+    fn layer(&mut self, request: &Request) -> Option<Layer> {
+        let has = |namespace: &str| {
+            request
+                .fields
+                .iter()
+                .any(|(field, _)| field.value.name().split_once('.').is_some_and(|(before, _)| before == namespace))
+        };
+        let value =
+            |field: Field| request.fields.iter().find(|(given, _)| given.value == field).map(|(_, value)| value);
+        let own = [("response", Layer::Response), ("dns", Layer::Dns), ("docker", Layer::Docker), ("run", Layer::Run)];
+        if let Some((_, layer)) = own.into_iter().find(|(namespace, _)| has(namespace)) {
+            return Some(layer);
+        }
+        let scheme = value(Field::HttpScheme).and_then(Value::as_str);
+        let port = value(Field::NetworkPort).and_then(Value::as_i64);
+        let plain = scheme == Some("http") || scheme.is_none() && port == Some(80);
+        let encrypted = scheme == Some("https") || scheme.is_none() && port == Some(443);
+        let tunnel = value(Field::HttpMethod).and_then(Value::as_str) == Some("CONNECT");
+        let inside = [Field::HttpMethod, Field::HttpPath, Field::HttpHeaders, Field::HttpBody, Field::HttpBodySize];
+        let inside = inside.into_iter().any(|field| value(field).is_some());
+        let layer = match (tunnel, inside) {
+            (true, _) => Some(Layer::Connect),
+            (false, true) if plain => Some(Layer::Http),
+            (false, true) if encrypted => Some(Layer::Https),
+            (false, true) => None,
+            (false, false) if has("http") && plain => Some(Layer::Http),
+            (false, false) if has("http") || has("tls") || value(Field::NetworkHostname).is_some() => {
+                Some(Layer::Connect)
+            }
+            (false, false) if has("network") => Some(Layer::Network),
+            (false, false) => None,
+        };
+        if layer.is_none() {
+            let message = "it does not follow from the request's fields which layer is asked";
+            let help = if inside {
+                "add `scheme: http` for a plain request, `scheme: https` for one inside terminated TLS"
+            } else {
+                "add `layer:` to the request"
+            };
+            self.findings.push(Finding::at(TEST_LAYER, self.first_line(&request.span), message).help(help));
+        }
+        layer
+    }
+
+    /// A field that the layer does not know cannot be given.
+    fn known_fields(&mut self, request: &Request, layer: Layer) {
+        for (field, value) in &request.fields {
+            let name = field.value.name();
+            match field.value.knowledge(layer) {
+                Some(Knowledge::From(_)) => {}
+                Some(Knowledge::Always(always)) if value.as_str() == Some(always) => {}
+                Some(Knowledge::Always(always)) => {
+                    let message = format!("at the `{layer}` layer `{name}` is always `{always}`");
+                    let finding = Finding::at(TEST_VALUE, self.place(&field.span), message);
+                    self.findings.push(finding.help("leave it out, or ask another layer with `layer:`"));
+                }
+                None => {
+                    let message = format!("the `{layer}` layer does not know `{name}`");
+                    let layers = Layer::ALL.into_iter().filter(|layer| field.value.knowledge(*layer).is_some());
+                    let help = format!("it is known at {}", listed(layers.map(Layer::name)));
+                    self.findings.push(Finding::at(TEST_LAYER, self.place(&field.span), message).help(help));
+                }
+            }
+        }
+    }
+
+    fn expected_rules(&mut self, expect: &Expect, actions: &HashMap<&str, Action>) {
+        let decides = |action: &Action| matches!(action, Action::Allow | Action::Block);
+        let oblige = |action: &Action| matches!(action, Action::Hold | Action::Enrich);
+        if let Some(rule) = expect.rule.as_ref().filter(|rule| rule.value != "default") {
+            self.expected(rule, actions, decides, "hold and enrich rules never decide; name them under `obligations`");
+        }
+        for rule in expect.obligations.iter().flatten() {
+            self.expected(rule, actions, oblige, "obligations are the ids of hold and enrich rules");
+        }
+    }
+
+    fn expected(
+        &mut self,
+        rule: &Spanned<String>,
+        actions: &HashMap<&str, Action>,
+        fits: impl Fn(&Action) -> bool,
+        otherwise: &str,
+    ) {
+        let place = self.place(&rule.span);
+        match actions.get(rule.value.as_str()) {
+            Some(action) if fits(action) => {}
+            Some(action) => {
+                let message = format!("the rule {} has `action: {}`", quoted(&rule.value), action.name());
+                self.findings.push(Finding::at(TEST_RULE, place, message).help(otherwise));
+            }
+            None if self.partial => {}
+            None => {
+                let finding =
+                    Finding::at(TEST_RULE, place.clone(), format!("there is no rule {}", quoted(&rule.value)));
+                let mut ids: Vec<&str> = actions.iter().filter(|(_, action)| fits(action)).map(|(id, _)| *id).collect();
+                ids.sort_unstable();
+                self.findings.push(match nearest(&rule.value, ids) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),
+                    None => finding.help("name a rule of this policy, or `default` for the block when none decides"),
+                });
+            }
+        }
+    }
+}
