@@ -1,1 +1,48 @@
-fn main() {}
+//! `outcall`: the operator's command. It compiles rules and answers questions about them.
+
+mod compile;
+mod explain;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use output::Output;
+
+/// Decides what an agent may reach, and proves it.
+///
+/// Rules are YAML files with conditions in CEL. They are compiled ahead of time into a kernel ruleset, a DNS table and a
+/// proxy program, which a small runtime enforces.
+#[derive(Debug, Parser)]
+#[command(name = "outcall", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Compile(compile::Args),
+    Explain(explain::Args),
+}
+
+/// How a command ended. The numbers are a part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// Done.
+    Done = 0,
+    /// It failed, or there are findings that fail.
+    Failed = 1,
+    /// It was called wrongly, or something could not be read or written.
+    Usage = 2,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::new();
+    let exit = match cli.command {
+        Command::Compile(args) => compile::run(&args, &mut out),
+        Command::Explain(args) => explain::run(&args, &mut out),
+    };
+    ExitCode::from(out.finish(exit) as u8)
+}
