@@ -3,6 +3,7 @@
 //! Every name is judged by the policy before anything leaves the host, and every address on its way back, whether the
 //! agent asked the filter or the proxy asks for a connection.
 
+mod message;
 mod resolver;
 
 pub use resolver::{ResolveError, Resolver};
