@@ -3,7 +3,9 @@
 //! Every name is judged by the policy before anything leaves the host, and every address on its way back, whether the
 //! agent asked the filter or the proxy asks for a connection.
 
+mod answer;
 mod message;
 mod resolver;
+mod svcb;
 
 pub use resolver::{ResolveError, Resolver};

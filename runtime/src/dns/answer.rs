@@ -1,0 +1,226 @@
+//! What an upstream's reply says about the question, and nothing else it says.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use domain::base::iana::{Class, Rcode, Rtype};
+use domain::base::name::ToName;
+use domain::base::rdata::ComposeRecordData;
+use domain::base::record::ParsedRecord;
+use domain::base::{Message, ParsedName};
+use domain::rdata::{AllRecordData, Cname, Soa};
+
+use super::message::{Stored, WireName};
+use super::svcb;
+use crate::dial::Reach;
+
+/// Longest chain of aliases that is followed; resolvers commonly stop at 8 to 16.
+const CHAIN_MAX: usize = 16;
+/// Longest a positive answer is kept, in seconds, whatever its records say (RFC 8767, section 4 names up to a week; a
+/// day bounds how long a wrong answer lives).
+const TTL_MAX: u32 = 86_400;
+/// Longest a negative answer is kept, in seconds (RFC 2308, section 5 suggests one to three hours; five minutes keeps a
+/// name that is just being set up from hiding).
+const NEGATIVE_TTL_MAX: u32 = 300;
+/// Most records that are kept of one answer.
+const RECORDS_MAX: usize = 256;
+
+/// A checked answer, the same for every agent and policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// NOERROR or NXDOMAIN.
+    pub rcode: Rcode,
+    /// The chain of aliases in order, then the records of the type that was asked for.
+    pub records: Vec<Stored>,
+    /// For a negative answer, the zone's SOA record.
+    pub soa: Option<Stored>,
+    /// How long it may be kept.
+    pub ttl: Duration,
+    /// When it was received.
+    pub received: Instant,
+}
+
+/// Why a message gives no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// It is no reply to this question: somebody else's, or forged. The right one may still come.
+    NotOurs,
+    /// It is cut off; ask again over TCP.
+    Truncated,
+    /// The server does not understand EDNS (RFC 6891, section 7).
+    NoEdns,
+    /// The server failed or refuses; ask another.
+    Failed,
+    /// It cannot be parsed or contradicts itself; ask another.
+    Malformed,
+}
+
+impl Answer {
+    /// Reads the reply to the question with this id, name and type.
+    pub(super) fn parse(bytes: &[u8], id: u16, name: &WireName, rtype: Rtype) -> Result<Answer, Unusable> {
+        let message = Message::from_octets(bytes).map_err(|_| Unusable::NotOurs)?;
+        let header = message.header();
+        if !header.qr() || header.id() != id {
+            return Err(Unusable::NotOurs);
+        }
+        // A server that does not know EDNS may leave the question out of its error.
+        if header.rcode() == Rcode::FORMERR && message.header_counts().qdcount() == 0 {
+            return Err(Unusable::NoEdns);
+        }
+        let question = message.sole_question().map_err(|_| Unusable::NotOurs)?;
+        let ours = question.qname().name_eq(name) && question.qtype() == rtype && question.qclass() == Class::IN;
+        if !ours {
+            return Err(Unusable::NotOurs);
+        }
+        match header.rcode() {
+            _ if header.tc() => return Err(Unusable::Truncated),
+            Rcode::NOERROR | Rcode::NXDOMAIN => {}
+            Rcode::FORMERR | Rcode::NOTIMP => return Err(Unusable::NoEdns),
+            _ => return Err(Unusable::Failed),
+        }
+        read(&message, name, rtype).ok_or(Unusable::Malformed)
+    }
+
+    /// The addresses that may be told, and whether others were held back.
+    pub(super) fn visible(&self, reach: Reach) -> Visible<'_> {
+        let mut visible = Visible { records: Vec::new(), addresses: Vec::new(), held_back: false };
+        for record in &self.records {
+            match address(record) {
+                None => visible.records.push(record),
+                Some(address) if told(address, reach) => {
+                    visible.records.push(record);
+                    visible.addresses.push(address);
+                }
+                Some(_) => visible.held_back = true,
+            }
+        }
+        visible
+    }
+
+    /// Seconds since it was received.
+    pub(super) fn age(&self) -> u32 {
+        u32::try_from(self.received.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it may still be used.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.received.elapsed() < self.ttl
+    }
+
+    /// Roughly how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        let record = |record: &Stored| size_of::<Stored>() + record.data.len() + record.owner.as_slice().len();
+        size_of::<Answer>() + self.records.iter().chain(&self.soa).map(record).sum::<usize>()
+    }
+}
+
+/// The part of an answer that an agent may see.
+#[derive(Debug)]
+pub(super) struct Visible<'a> {
+    /// The records.
+    pub records: Vec<&'a Stored>,
+    /// The addresses among them.
+    pub addresses: Vec<IpAddr>,
+    /// Whether there were special addresses that the rule does not open.
+    pub held_back: bool,
+}
+
+/// An IPv4-mapped address is never told: it is another spelling of an address that was not judged.
+fn told(address: IpAddr, reach: Reach) -> bool {
+    let mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+    !mapped && reach.refuses(address).is_none()
+}
+
+fn address(record: &Stored) -> Option<IpAddr> {
+    match record.rtype {
+        Rtype::A => Some(Ipv4Addr::from(<[u8; 4]>::try_from(record.data.as_slice()).ok()?).into()),
+        Rtype::AAAA => Some(Ipv6Addr::from(<[u8; 16]>::try_from(record.data.as_slice()).ok()?).into()),
+        _ => None,
+    }
+}
+
+type Parsed<'a> = ParsedRecord<'a, &'a [u8]>;
+
+fn read(message: &Message<&[u8]>, name: &WireName, rtype: Rtype) -> Option<Answer> {
+    let answer: Vec<ParsedRecord<'_, _>> = message.answer().ok()?.collect::<Result<_, _>>().ok()?;
+    let mut aliases: HashMap<WireName, (WireName, u32)> = HashMap::new();
+    for record in answer.iter().filter(|record| record.class() == Class::IN && record.rtype() == Rtype::CNAME) {
+        let alias = record.to_record::<Cname<ParsedName<_>>>().ok()??;
+        let (owner, ttl) = (lower(alias.owner())?, alias.ttl().as_secs());
+        let target = lower(alias.data().cname())?;
+        // Two aliases of one name contradict each other (RFC 2181, section 10.1).
+        if aliases.insert(owner, (target.clone(), ttl)).is_some_and(|(before, _)| before != target) {
+            return None;
+        }
+    }
+    let mut records = Vec::new();
+    let mut at = name.clone();
+    if rtype != Rtype::CNAME {
+        while let Some((target, ttl)) = aliases.get(&at) {
+            if records.len() == CHAIN_MAX {
+                return None;
+            }
+            let data = target.as_slice().to_vec();
+            records.push(Stored { owner: at, rtype: Rtype::CNAME, ttl: (*ttl).min(TTL_MAX), data });
+            at = target.clone();
+        }
+    }
+    let chain = records.len();
+    for record in answer.iter().filter(|record| record.class() == Class::IN && record.rtype() == rtype) {
+        if record.owner().name_eq(&at) && records.len() < RECORDS_MAX + chain {
+            records.extend(stored(record)?);
+        }
+    }
+    let found = records.len() > chain;
+    let rcode = message.header().rcode();
+    if found && rcode == Rcode::NXDOMAIN {
+        return None;
+    }
+    let soa = if found { None } else { zone(message, &at)? };
+    let kept = match &soa {
+        // Without a SOA record a negative answer is not kept (RFC 2308, section 5).
+        _ if found => TTL_MAX,
+        Some(soa) => soa.ttl,
+        None => 0,
+    };
+    let ttl = records.iter().map(|record| record.ttl).fold(kept, u32::min);
+    Some(Answer { rcode, records, soa, ttl: Duration::from_secs(u64::from(ttl)), received: Instant::now() })
+}
+
+/// A record with its names decompressed; `Some(None)` when nothing that may be told is left of it.
+fn stored(record: &Parsed<'_>) -> Option<Option<Stored>> {
+    let parsed = record.to_any_record::<AllRecordData<_, ParsedName<_>>>().ok()?;
+    let mut data = Vec::new();
+    parsed.data().compose_rdata(&mut data).ok()?;
+    if matches!(record.rtype(), Rtype::HTTPS | Rtype::SVCB) {
+        match svcb::stripped(&data) {
+            Some(stripped) => data = stripped,
+            None => return Some(None),
+        }
+    }
+    let ttl = record.ttl().as_secs().min(TTL_MAX);
+    Some(Some(Stored { owner: lower(&record.owner())?, rtype: record.rtype(), ttl, data }))
+}
+
+/// The SOA record of the zone that says no, with the time a negative answer may be kept (RFC 2308, section 5).
+fn zone(message: &Message<&[u8]>, name: &WireName) -> Option<Option<Stored>> {
+    for record in message.authority().ok()? {
+        let record = record.ok()?;
+        if record.class() != Class::IN || record.rtype() != Rtype::SOA || !name.ends_with(&record.owner()) {
+            continue;
+        }
+        let soa = record.to_record::<Soa<ParsedName<_>>>().ok()??;
+        let ttl = soa.ttl().as_secs().min(soa.data().minimum().as_secs()).min(NEGATIVE_TTL_MAX);
+        let mut data = Vec::new();
+        soa.data().compose_rdata(&mut data).ok()?;
+        return Some(Some(Stored { owner: lower(soa.owner())?, rtype: Rtype::SOA, ttl, data }));
+    }
+    Some(None)
+}
+
+/// A name in lower case, so that names compare as bytes.
+fn lower(name: &impl ToName) -> Option<WireName> {
+    let bytes = name.to_vec().as_slice().to_ascii_lowercase();
+    WireName::from_octets(bytes).ok()
+}
