@@ -216,3 +216,47 @@ fn many_rules_with_nothing_in_common_stay_small() {
     assert_eq!(ask("x77-1003.test", "/q/z1003"), allow(1003));
     assert_eq!(ask("x77-1003.test", "/q/z1007"), DEFAULT);
 }
+
+#[test]
+fn the_kernel_gets_what_it_can_enforce_and_nft_takes_it() {
+    let mut ssh = rule(
+        "ssh",
+        Action::Allow,
+        "inCidr(network.ip, \"93.184.0.0/16\") && network.port == 22 && agent.name == \"ci\"",
+    );
+    ssh.egress = Some(Egress { mode: EgressMode::DirectIp, ..Egress::default() });
+    let mut db = rule("db.main", Action::Allow, "dns.query == \"db.example.com\"");
+    db.egress = Some(Egress { mode: EgressMode::DirectIp, allow_private_ips: true, ..Egress::default() });
+    let mut ping = rule("ping", Action::Allow, "network.protocol in [\"icmp\", \"icmpv6\"]");
+    ping.egress = Some(Egress { mode: EgressMode::DirectIp, ..Egress::default() });
+    let policy = Policy {
+        rules: vec![
+            rule(
+                "no-smtp",
+                Action::Block,
+                "network.port in [25, 465, 587] || network.port >= 6000 && network.port < 7000",
+            ),
+            ssh,
+            rule("web", Action::Allow, "http.host == \"93.184.216.34\" || http.host == \"a.test\""),
+            db,
+            rule(
+                "two",
+                Action::Block,
+                "inCidr(network.ip, \"1.0.0.0/8\") || inCidr(network.ip, \"3.0.0.0/8\") || inCidr(network.ip, \"2001:db8::/32\")",
+            ),
+            ping,
+        ],
+        ..Policy::default()
+    };
+    let (artifacts, findings) = artifacts(&policy);
+    assert!(findings.is_empty(), "{findings:?}");
+    let nft = artifacts.unwrap().nft;
+    println!("{nft}");
+    let mut child = std::process::Command::new("unshare")
+        .args(["-rn", "nft", "-c", "-f", "-"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), nft.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}

@@ -100,6 +100,37 @@ const RANGES_V6: &[(Ipv6Addr, u32, Special)] = &[
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, Special::Multicast),
 ];
 
+/// The special IPv4 addresses as inclusive ranges of numbers, for rulesets. Not sorted.
+pub fn special_ranges_v4() -> Vec<(u32, u32)> {
+    let single = METADATA_V4.iter().map(|address| (address.to_bits(), address.to_bits()));
+    let ranges = RANGES_V4.iter().map(|(base, length, _)| {
+        let host = u32::MAX.checked_shr(*length).unwrap_or(0);
+        (base.to_bits(), base.to_bits() | host)
+    });
+    single.chain(ranges).collect()
+}
+
+/// The special IPv6 addresses as inclusive ranges of numbers, for rulesets. Not sorted. The ranges that carry an IPv4
+/// address inside are special as a whole, save NAT64's well-known prefix, of which only the special ones are: a ruleset
+/// errs on the side of refusing. ISATAP, which has no prefix of its own, is not covered.
+pub fn special_ranges_v6() -> Vec<(u128, u128)> {
+    let range = |base: Ipv6Addr, length: u32| {
+        let host = u128::MAX.checked_shr(length).unwrap_or(0);
+        (base.to_bits(), base.to_bits() | host)
+    };
+    let single = METADATA_V6.iter().map(|address| range(*address, 128));
+    let listed = RANGES_V6.iter().map(|(base, length, _)| range(*base, *length));
+    let embedding = [
+        range(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 80), // compatible and mapped
+        range(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32), // Teredo
+        range(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4
+    ];
+    let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0).to_bits();
+    let translated =
+        special_ranges_v4().into_iter().map(move |(low, high)| (nat64 | u128::from(low), nat64 | u128::from(high)));
+    single.chain(listed).chain(embedding).chain(translated).collect()
+}
+
 fn special_v4(address: Ipv4Addr) -> Option<Special> {
     if METADATA_V4.contains(&address) {
         return Some(Special::Metadata);

@@ -253,6 +253,51 @@ impl Formulas {
         self.node(Node::Literal(id, wanted))
     }
 
+    /// The formula that an atom comes out as `wanted`.
+    pub fn repeat(&mut self, atom: AtomId, wanted: bool) -> Formula {
+        self.node(Node::Literal(atom, wanted))
+    }
+
+    /// A formula in words, for comments in artifacts.
+    pub fn show(&self, formula: Formula) -> String {
+        let joined = |operands: &[Formula], word: &str| {
+            operands.iter().map(|operand| self.show(*operand)).collect::<Vec<_>>().join(word)
+        };
+        match self.kind(formula) {
+            Node::True => "true".to_owned(),
+            Node::False => "false".to_owned(),
+            Node::And(operands) => format!("({})", joined(operands, " && ")),
+            Node::Or(operands) => format!("({})", joined(operands, " || ")),
+            Node::Literal(atom, wanted) => {
+                let atom = self.atom(*atom);
+                let source = atom.source.map(|source| self.source_of(source));
+                let name = source.map_or(String::new(), |source| match &source.key {
+                    Some(key) => format!("{}[{key:?}]", source.field.name()),
+                    None => source.field.name().to_owned(),
+                });
+                let not = if *wanted { "" } else { "!" };
+                let test = match &atom.test {
+                    Test::Equals(values) => {
+                        let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+                        format!("{name} in [{}]", values.join(", "))
+                    }
+                    Test::Under { suffix, several } => {
+                        format!("hostMatches({name}, \"{}.{suffix}\")", if *several { "**" } else { "*" })
+                    }
+                    Test::Prefix(text) => format!("{name}.startsWith({text:?})"),
+                    Test::Suffix(text) => format!("{name}.endsWith({text:?})"),
+                    Test::Contains(text) => format!("{name}.contains({text:?})"),
+                    Test::Matches(text) => format!("{name}.matches({text:?})"),
+                    Test::Present => format!("has({name})"),
+                    Test::Ints(ranges) => format!("{name} in {ranges:?}"),
+                    Test::Addresses { v4, v6 } => format!("{name} in {v4:?} {v6:?}"),
+                    Test::Opaque(expr) => super::lower::key(expr),
+                };
+                format!("{not}({test})")
+            }
+        }
+    }
+
     /// All of these.
     pub fn and(&mut self, operands: impl IntoIterator<Item = Formula>) -> Formula {
         self.join(operands, Formulas::TRUE, Formulas::FALSE)

@@ -8,7 +8,8 @@
 pub mod build;
 pub mod codes;
 pub mod formula;
+pub mod kernel;
 pub mod lower;
 pub mod pattern;
-mod range;
+pub(crate) mod range;
 pub mod sink;

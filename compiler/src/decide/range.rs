@@ -1,14 +1,20 @@
 //! Sets of numbers as sorted, disjoint, inclusive ranges.
 
 /// A number with neighbours.
-pub(super) trait Step: Copy + Ord {
+pub(crate) trait Step: Copy + Ord {
     /// The next larger number.
     fn after(self) -> Option<Self>;
+    /// The next smaller number.
+    fn before(self) -> Option<Self>;
 }
 
 impl Step for i64 {
     fn after(self) -> Option<i64> {
         self.checked_add(1)
+    }
+
+    fn before(self) -> Option<i64> {
+        self.checked_sub(1)
     }
 }
 
@@ -16,16 +22,24 @@ impl Step for u32 {
     fn after(self) -> Option<u32> {
         self.checked_add(1)
     }
+
+    fn before(self) -> Option<u32> {
+        self.checked_sub(1)
+    }
 }
 
 impl Step for u128 {
     fn after(self) -> Option<u128> {
         self.checked_add(1)
     }
+
+    fn before(self) -> Option<u128> {
+        self.checked_sub(1)
+    }
 }
 
 /// Sorts ranges and joins those that touch.
-pub(super) fn normalise<N: Step>(mut ranges: Vec<(N, N)>) -> Vec<(N, N)> {
+pub(crate) fn normalise<N: Step>(mut ranges: Vec<(N, N)>) -> Vec<(N, N)> {
     ranges.retain(|(low, high)| low <= high);
     ranges.sort_unstable();
     let mut joined: Vec<(N, N)> = Vec::with_capacity(ranges.len());
@@ -39,13 +53,13 @@ pub(super) fn normalise<N: Step>(mut ranges: Vec<(N, N)>) -> Vec<(N, N)> {
 }
 
 /// Whether a normalised set has `number`.
-pub(super) fn contains<N: Step>(ranges: &[(N, N)], number: N) -> bool {
+pub(crate) fn contains<N: Step>(ranges: &[(N, N)], number: N) -> bool {
     let at = ranges.partition_point(|(low, _)| *low <= number);
     at.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, high)| number <= *high)
 }
 
 /// The points where membership of some range changes.
-pub(super) fn bounds<N: Step>(ranges: impl Iterator<Item = (N, N)>, lowest: N) -> Vec<N> {
+pub(crate) fn bounds<N: Step>(ranges: impl Iterator<Item = (N, N)>, lowest: N) -> Vec<N> {
     let mut bounds: Vec<N> = ranges.flat_map(|(low, high)| [Some(low), high.after()]).flatten().collect();
     bounds.sort_unstable();
     bounds.dedup();

@@ -135,7 +135,7 @@ fn build(
     root
 }
 
-fn deciding(policy: &Policy) -> impl Iterator<Item = (u32, &Rule)> {
+pub(crate) fn deciding(policy: &Policy) -> impl Iterator<Item = (u32, &Rule)> {
     (0..).zip(&policy.rules).filter(|(_, rule)| matches!(rule.action, Action::Allow | Action::Block))
 }
 

@@ -1,10 +1,11 @@
 //! Policy in, artifacts out.
 
 pub mod expr;
-mod layers;
+pub(crate) mod layers;
+mod nft;
 
 use outcall_schema::artifact::digest::Digest;
-use outcall_schema::artifact::manifest::{self, FileRow, Manifest, Needs, RuleRow};
+use outcall_schema::artifact::manifest::{self, AgentSet, FileRow, Manifest, Needs, RuleRow};
 use outcall_schema::decision::Action;
 use outcall_schema::egress::EgressMode;
 use outcall_schema::field::Field;
@@ -12,6 +13,7 @@ use outcall_schema::layer::Layer;
 
 use crate::decide::build::Stats;
 use crate::decide::formula::Formulas;
+use crate::decide::kernel;
 use crate::diag::Finding;
 use crate::resolve::Policy;
 
@@ -44,15 +46,26 @@ impl Artifacts {
 
 /// Lowers a policy. Findings that are errors come instead of artifacts.
 pub fn artifacts(policy: &Policy) -> (Option<Artifacts>, Vec<Finding>) {
-    let findings = Vec::new();
     let mut formulas = Formulas::new();
     let mut stats = Vec::new();
     let (dns, rows): (Vec<u8>, _) = layers::dns_table(policy, &mut formulas);
     stats.extend(rows);
-    let agent_sets = Vec::new();
-    let (proxy, rows): (Vec<u8>, _) = layers::match_program(policy, &mut formulas, &[]);
+    let (kernel, findings) = kernel::project(policy, &mut formulas);
+    let conditions: Vec<String> = kernel.agents.iter().map(|formula| formulas.show(*formula)).collect();
+    let agent_sets = (0..)
+        .zip(&conditions)
+        .map(|(predicate, condition)| AgentSet {
+            name: nft::agent_set(predicate as usize),
+            condition: condition.clone(),
+            predicate,
+        })
+        .collect();
+    let (proxy, rows): (Vec<u8>, _) = layers::match_program(policy, &mut formulas, &kernel.agents);
     stats.extend(rows);
-    let nft = String::new();
+    if findings.iter().any(Finding::is_error) {
+        return (None, findings);
+    }
+    let nft = nft::write(policy, &kernel, &conditions);
     let mut manifest = Manifest {
         version: manifest::VERSION,
         compiler: env!("CARGO_PKG_VERSION").to_owned(),
