@@ -6,6 +6,8 @@
 mod answer;
 mod message;
 mod resolver;
+mod serve;
 mod svcb;
 
 pub use resolver::{ResolveError, Resolver};
+pub use serve::Limits;
