@@ -4,10 +4,13 @@
 //! agent asked the filter or the proxy asks for a connection.
 
 mod answer;
+mod cache;
+mod judge;
 mod message;
 mod resolver;
 mod serve;
 mod svcb;
+mod upstream;
 
 pub use resolver::{ResolveError, Resolver};
 pub use serve::Limits;

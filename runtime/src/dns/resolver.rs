@@ -1,11 +1,25 @@
-//! Resolution for the proxy: the same judgement, cache and upstreams as the filter's.
+//! Resolution behind the judgement: one cache, one question upstream at a time for each name and type.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use domain::base::iana::Rtype;
 use outcall_schema::decision::RuleIndex;
+use outcall_schema::host::Host;
 use outcall_schema::reason::Reason;
+use tokio::sync::{Semaphore, watch};
 
+use super::answer::Answer;
+use super::cache::{Cache, Key};
+use super::judge::{Judgement, judge};
+use super::message::wire;
+use super::upstream::{Failure, Upstreams};
+use crate::dial::Dialer;
 use crate::snapshot::Snapshot;
+
+/// Questions that may be on their way at once. Each holds a socket and a buffer of 64 KiB.
+const FLIGHTS_MAX: usize = 256;
 
 /// Why a name gave no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,17 +60,141 @@ impl ResolveError {
 /// Resolves names. Cheap to clone; all clones share one cache.
 #[derive(Debug, Clone)]
 pub struct Resolver {
-    _private: (),
+    shared: Arc<Shared>,
 }
 
+#[derive(Debug)]
+struct Shared {
+    upstreams: Upstreams,
+    cache: Cache,
+    flights: Mutex<HashMap<Key, Flight>>,
+    slots: Arc<Semaphore>,
+}
+
+/// What a question on its way will come to; `None` until then.
+type Flight = watch::Receiver<Option<Result<Arc<Answer>, Failure>>>;
+
 impl Resolver {
-    /// The addresses of `name`, a canonical name, that the policy lets `agent` learn.
+    /// A resolver that asks these upstreams in this order. Their addresses are the operator's choice and may be private.
+    pub fn new(upstreams: Vec<SocketAddr>, dialer: Dialer) -> Resolver {
+        Resolver {
+            shared: Arc::new(Shared {
+                upstreams: Upstreams::new(upstreams, dialer),
+                cache: Cache::new(),
+                flights: Mutex::default(),
+                slots: Arc::new(Semaphore::new(FLIGHTS_MAX)),
+            }),
+        }
+    }
+
+    /// The addresses of `name`, a canonical name, that the policy lets `agent` learn: IPv4 first, each once.
     ///
     /// Writes no audit record: the caller's refusal is the one.
     ///
     /// # Errors
     /// See [`ResolveError`].
-    pub async fn resolve(&self, _snapshot: &Snapshot, _agent: &str, _name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        Err(ResolveError::Failed)
+    pub async fn resolve(&self, snapshot: &Snapshot, agent: &str, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if Host::parse(name) != Ok(Host::Name(name.to_owned())) {
+            return Err(ResolveError::Refused { rule: None, reason: Reason::AmbiguousRequest });
+        }
+        let of_type = |rtype| self.addresses(snapshot, agent, name, rtype);
+        match tokio::join!(of_type(Rtype::A), of_type(Rtype::AAAA)) {
+            (Ok(mut v4), Ok(v6)) => {
+                v4.extend(v6);
+                Ok(v4)
+            }
+            (Ok(addresses), Err(_)) | (Err(_), Ok(addresses)) => Ok(addresses),
+            (Err(one), Err(other)) => Err(more_telling(one, other)),
+        }
     }
+
+    /// The visible addresses of one type, at least one.
+    async fn addresses(
+        &self,
+        snapshot: &Snapshot,
+        agent: &str,
+        name: &str,
+        rtype: Rtype,
+    ) -> Result<Vec<IpAddr>, ResolveError> {
+        let allowed = match judge(snapshot, agent, name, rtype) {
+            Judgement::Resolve(allowed) => allowed,
+            Judgement::Refuse(refusal) | Judgement::NoSuchType(refusal) => {
+                return Err(ResolveError::Refused { rule: refusal.rule, reason: refusal.reason });
+            }
+        };
+        let answer = self.fetch(&(name.into(), rtype)).await.map_err(|_| ResolveError::Failed)?;
+        let visible = answer.visible(allowed.reach);
+        let mut addresses = visible.addresses;
+        let mut known = std::collections::HashSet::new();
+        addresses.retain(|address| known.insert(*address));
+        match addresses.is_empty() {
+            false => Ok(addresses),
+            true if visible.held_back => Err(ResolveError::Private { rule: allowed.rule }),
+            true => Err(ResolveError::NotFound),
+        }
+    }
+
+    /// A fresh answer from the cache.
+    pub(super) fn cached(&self, key: &Key) -> Option<Arc<Answer>> {
+        self.shared.cache.fresh(key)
+    }
+
+    /// The answer to a question that was judged: from the cache, else from an upstream. Whoever asks while the same
+    /// question is on its way waits for that answer.
+    pub(super) async fn fetch(&self, key: &Key) -> Result<Arc<Answer>, Failure> {
+        if let Some(answer) = self.cached(key) {
+            return Ok(answer);
+        }
+        let mut flight = self.flight(key)?;
+        let landed = flight.wait_for(Option::is_some).await;
+        // The sender goes away without an answer only when its task was stopped.
+        landed.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Joins the question on its way, or sends it. It goes on when whoever asked first goes away.
+    fn flight(&self, key: &Key) -> Result<Flight, Failure> {
+        let mut flights = self.shared.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(key) {
+            return Ok(flight.clone());
+        }
+        let slot = Arc::clone(&self.shared.slots).try_acquire_owned().map_err(|_| Failure::Unavailable)?;
+        let name = wire(&key.0).ok_or(Failure::Malformed)?;
+        let (land, flight) = watch::channel(None);
+        flights.insert(key.clone(), flight.clone());
+        let landing = Landing { shared: Arc::clone(&self.shared), key: key.clone() };
+        tokio::spawn(async move {
+            let outcome = landing.shared.upstreams.ask(&name, landing.key.1).await.map(Arc::new);
+            if let Ok(answer) = &outcome {
+                landing.shared.cache.keep(landing.key.clone(), Arc::clone(answer));
+            }
+            drop(landing);
+            drop(slot);
+            // Nobody may be waiting any more.
+            let _ = land.send(Some(outcome));
+        });
+        Ok(flight)
+    }
+}
+
+/// Takes a question off the list of those on their way, however its task ends.
+struct Landing {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.shared.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Of two reasons for having no address, the one that says more.
+fn more_telling(one: ResolveError, other: ResolveError) -> ResolveError {
+    let rank = |error: &ResolveError| match error {
+        ResolveError::Private { .. } => 0,
+        ResolveError::Failed => 1,
+        ResolveError::NotFound => 2,
+        ResolveError::Refused { .. } => 3,
+    };
+    if rank(&other) < rank(&one) { other } else { one }
 }

@@ -1,0 +1,153 @@
+//! Asks the upstream resolvers, and believes only the one that was asked (RFC 5452).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use domain::base::iana::Rtype;
+use domain::base::{MessageBuilder, StaticCompressor};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::{Answer, Unusable};
+use super::message::{UDP_MAX, WireName};
+use crate::dial::Dialer;
+
+/// How long one upstream may take for one attempt. Clients commonly ask again after 5 s; by then two attempts at each of
+/// two upstreams should be through.
+const ATTEMPT: Duration = Duration::from_millis(1_200);
+/// Rounds over all upstreams.
+const ROUNDS: usize = 2;
+/// Longest that a question may take over all upstreams and rounds.
+const TOTAL: Duration = Duration::from_secs(6);
+/// Replies with a wrong id or question that are put up with in one attempt. More is somebody guessing (RFC 5452,
+/// section 9.3), and the question goes on over TCP.
+const FORGERIES_MAX: usize = 16;
+
+/// Why no upstream gave an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// None can be reached, or each says that it failed.
+    Unavailable,
+    /// None answered in time.
+    Timeout,
+    /// The last answer made no sense.
+    Malformed,
+}
+
+/// The upstream resolvers in the order in which they are asked.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    servers: Vec<SocketAddr>,
+    dialer: Dialer,
+}
+
+/// Whether a query offers EDNS. A server that does not understand it is asked again without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edns {
+    Offered,
+    Plain,
+}
+
+impl Upstreams {
+    pub(super) fn new(servers: Vec<SocketAddr>, dialer: Dialer) -> Upstreams {
+        Upstreams { servers, dialer }
+    }
+
+    /// Asks one upstream after the other until one answers.
+    pub(super) async fn ask(&self, name: &WireName, rtype: Rtype) -> Result<Answer, Failure> {
+        let end = Instant::now() + TOTAL;
+        let mut failure = Failure::Unavailable;
+        for server in std::iter::repeat_n(&self.servers, ROUNDS).flatten() {
+            if Instant::now() >= end {
+                break;
+            }
+            let deadline = end.min(Instant::now() + ATTEMPT);
+            match timeout_at(deadline, self.attempt(*server, name, rtype)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(why)) => failure = why,
+                Err(_) => failure = Failure::Timeout,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Asks one upstream: over UDP, over TCP where the reply is cut off or somebody is guessing, and without EDNS where it
+    /// is not understood.
+    async fn attempt(&self, server: SocketAddr, name: &WireName, rtype: Rtype) -> Result<Answer, Failure> {
+        let mut edns = Edns::Offered;
+        loop {
+            let mut reply = self.over_udp(server, name, rtype, edns).await;
+            if matches!(reply, Err(Unusable::Truncated | Unusable::NotOurs)) {
+                reply = self.over_tcp(server, name, rtype, edns).await;
+            }
+            return match reply {
+                Ok(answer) => Ok(answer),
+                Err(Unusable::NoEdns) if edns == Edns::Offered => {
+                    edns = Edns::Plain;
+                    continue;
+                }
+                Err(Unusable::Failed | Unusable::NoEdns) => Err(Failure::Unavailable),
+                Err(Unusable::Malformed | Unusable::NotOurs | Unusable::Truncated) => Err(Failure::Malformed),
+            };
+        }
+    }
+
+    async fn over_udp(
+        &self,
+        server: SocketAddr,
+        name: &WireName,
+        rtype: Rtype,
+        edns: Edns,
+    ) -> Result<Answer, Unusable> {
+        let (id, query) = query(name, rtype, edns).ok_or(Unusable::Failed)?;
+        // Connected: the kernel drops what comes from anywhere else.
+        let socket = self.dialer.dns_datagrams(server).await.map_err(|_| Unusable::Failed)?;
+        socket.send(&query).await.map_err(|_| Unusable::Failed)?;
+        let mut buffer = vec![0; usize::from(u16::MAX)];
+        for _ in 0..FORGERIES_MAX {
+            let length = socket.recv(&mut buffer).await.map_err(|_| Unusable::Failed)?;
+            match Answer::parse(buffer.get(..length).unwrap_or_default(), id, name, rtype) {
+                Err(Unusable::NotOurs) => {}
+                answer => return answer,
+            }
+        }
+        Err(Unusable::NotOurs)
+    }
+
+    async fn over_tcp(
+        &self,
+        server: SocketAddr,
+        name: &WireName,
+        rtype: Rtype,
+        edns: Edns,
+    ) -> Result<Answer, Unusable> {
+        let (id, query) = query(name, rtype, edns).ok_or(Unusable::Failed)?;
+        let mut stream = self.dialer.dns_stream(server, ATTEMPT).await.map_err(|_| Unusable::Failed)?;
+        let mut framed = u16::try_from(query.len()).map_err(|_| Unusable::Failed)?.to_be_bytes().to_vec();
+        framed.extend_from_slice(&query);
+        stream.write_all(&framed).await.map_err(|_| Unusable::Failed)?;
+        let length = stream.read_u16().await.map_err(|_| Unusable::Failed)?;
+        let mut reply = vec![0; usize::from(length)];
+        stream.read_exact(&mut reply).await.map_err(|_| Unusable::Failed)?;
+        Answer::parse(&reply, id, name, rtype)
+    }
+}
+
+/// A query of our own: a fresh random id, recursion, and nothing that the agent chose but the name and the type.
+fn query(name: &WireName, rtype: Rtype, edns: Edns) -> Option<(u16, Vec<u8>)> {
+    let mut builder = MessageBuilder::from_target(StaticCompressor::new(Vec::with_capacity(300))).ok()?.question();
+    builder.header_mut().set_random_id();
+    builder.header_mut().set_rd(true);
+    let id = builder.header().id();
+    builder.push((name, rtype)).ok()?;
+    let mut builder = builder.additional();
+    if edns == Edns::Offered {
+        builder
+            .opt(|opt| {
+                opt.set_udp_payload_size(UDP_MAX);
+                Ok(())
+            })
+            .ok()?;
+    }
+    Some((id, builder.finish().into_target()))
+}
