@@ -4,3 +4,4 @@
 pub mod fixtures;
 pub mod fuzz;
 pub mod golden;
+pub mod scale;
