@@ -40,11 +40,15 @@ impl Kind {
         match (self, number % 10) {
             (Kind::Hosts, _) | (Kind::Mixed, 0..=4) => format!("http.host == \"{host}\""),
             (Kind::Mixed, 5 | 6) => {
-                format!("http.host == \"{host}\" && http.method in [\"GET\", \"HEAD\"] && http.path.startsWith(\"/v1/\")")
+                format!(
+                    "http.host == \"{host}\" && http.method in [\"GET\", \"HEAD\"] && http.path.startsWith(\"/v1/\")"
+                )
             }
             (Kind::Mixed, 7) => format!("http.host.endsWith(\".zone-{number}.example.org\")"),
             (Kind::Mixed, 8) => {
-                format!("http.host == \"{host}\" && http.path.matches(\"^/repos/[a-z0-9-]+/(issues|pulls)(/[0-9]+)?$\")")
+                format!(
+                    "http.host == \"{host}\" && http.path.matches(\"^/repos/[a-z0-9-]+/(issues|pulls)(/[0-9]+)?$\")"
+                )
             }
             (Kind::Mixed, _) => format!("http.host == \"{host}\" && agent.name == \"agent-{}\"", number % 50),
         }
@@ -142,7 +146,9 @@ impl Request {
             ("path", self.path.to_owned()),
         ]);
         context.add_variable("http", http).expect("a variable");
-        context.add_variable("agent", std::collections::HashMap::from([("name", self.agent.clone())])).expect("a variable");
+        context
+            .add_variable("agent", std::collections::HashMap::from([("name", self.agent.clone())]))
+            .expect("a variable");
         context
     }
 }

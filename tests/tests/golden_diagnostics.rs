@@ -1,5 +1,6 @@
 //! Every diagnostic, as people see it: one folder a case under `golden/diagnostics`, the rule files beside what the
 //! compiler says about them.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

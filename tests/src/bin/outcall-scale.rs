@@ -37,8 +37,7 @@ fn table(sizes: &[usize]) -> Result<(), String> {
             let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
             scale::write(kind, rules, dir.path()).map_err(|error| error.to_string())?;
             let own = std::env::current_exe().map_err(|error| error.to_string())?;
-            let output =
-                Command::new(own).arg("one").arg(dir.path()).output().map_err(|error| error.to_string())?;
+            let output = Command::new(own).arg("one").arg(dir.path()).output().map_err(|error| error.to_string())?;
             if !output.status.success() {
                 return Err(format!("{} {rules}: {}", kind.name(), String::from_utf8_lossy(&output.stderr)));
             }

@@ -3,6 +3,7 @@
 //! `tests/tests/fuzz.rs` runs each target for a second under `cargo test`; `tests/fuzz/run` does for as long as it is told.
 //! An input that made a target fail goes to `tests/fuzz/corpus` with the fix, and is tried first for ever after.
 
+mod artifacts;
 pub mod facts;
 pub mod mutate;
 mod targets;

@@ -2,16 +2,19 @@
 
 use std::net::IpAddr;
 
-use outcall_compiler::cel;
-use outcall_compiler::diag::Finding;
+use outcall_compiler::diag::{Finding, Severity};
+use outcall_compiler::{Artifacts, Missing, cel, compile};
 use outcall_runtime::proxy::chunked::Chunked;
 use outcall_runtime::proxy::hello::{Hello, HelloReader};
 use outcall_runtime::proxy::request::{Persistence, Request, Upgrade};
 use outcall_runtime::proxy::response::Response;
+use outcall_schema::artifact::dns_table::DnsTable;
+use outcall_schema::artifact::manifest::Manifest;
+use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::host::Host;
 use outcall_schema::path;
 
-use super::Target;
+use super::{Target, artifacts};
 
 const HTTP_WORDS: &[&str] = &[
     "\r\n",
@@ -176,7 +179,72 @@ pub const TARGETS: &[Target] = &[
     Target { name: "client-hellos", seeds: hello_seeds, words: &[], check: hellos },
     Target { name: "conditions", seeds: condition_seeds, words: CEL_WORDS, check: conditions },
     Target { name: "rule-files", seeds: rule_file_seeds, words: YAML_WORDS, check: rule_files },
+    Target { name: "policies", seeds: policy_seeds, words: YAML_WORDS, check: policies },
+    Target { name: "dns-tables", seeds: dns_table_seeds, words: &[], check: artifacts::dns_tables },
+    Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
+    Target { name: "manifests", seeds: manifest_seeds, words: MANIFEST_WORDS, check: artifacts::manifests },
 ];
+
+const MANIFEST_WORDS: &[&str] =
+    &["{", "}", "[", "]", "\"version\": 2", "null", "sha256:", ",", "\"rules\": []", "-1", "1e400", "\\u0000"];
+
+fn dns_table_seeds() -> Vec<Vec<u8>> {
+    compiled(|artifacts| artifacts.dns.clone())
+}
+
+fn match_program_seeds() -> Vec<Vec<u8>> {
+    compiled(|artifacts| artifacts.proxy.clone())
+}
+
+fn manifest_seeds() -> Vec<Vec<u8>> {
+    compiled(|artifacts| artifacts.manifest.clone())
+}
+
+/// The artifacts of the golden policies, which have every construct in them.
+fn compiled(part: impl Fn(&Artifacts) -> Vec<u8>) -> Vec<Vec<u8>> {
+    let dir = crate::golden::directory().join("artifacts");
+    let mut cases: Vec<_> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("rules")))
+        .collect();
+    cases.sort();
+    let compile = |case| compile(&[case], Missing::Refused).artifacts;
+    cases.into_iter().filter_map(compile).map(|artifacts| part(&artifacts)).collect()
+}
+
+fn policy_seeds() -> Vec<Vec<u8>> {
+    let root = crate::golden::root();
+    let mut dirs = vec![root.join("rules.d")];
+    for kind in ["artifacts", "diagnostics"] {
+        let cases = std::fs::read_dir(root.join("golden").join(kind)).into_iter().flatten();
+        dirs.extend(cases.filter_map(|entry| Some(entry.ok()?.path())).flat_map(|case| [case.join("rules"), case]));
+    }
+    dirs.sort();
+    let files = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten());
+    let mut files: Vec<_> = files.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files.into_iter().filter_map(|path| std::fs::read(path).ok()).filter(|bytes| bytes.len() < 1 << 14).collect()
+}
+
+/// A whole policy, from bytes to artifacts: findings point into the file, errors leave no artifact, and what comes out
+/// its own readers take.
+#[expect(clippy::expect_used, reason = "fixtures stop the test when they cannot be set up")]
+fn policies(input: &[u8]) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("policy.yaml");
+    std::fs::write(&file, input).expect("a file");
+    let compilation = compile(&[file], Missing::Refused);
+    check_findings(&compilation.findings);
+    let errors = compilation.count(Severity::Error);
+    assert_eq!(errors == 0, compilation.artifacts.is_some(), "{:?}", compilation.findings);
+    if let Some(artifacts) = compilation.artifacts {
+        assert!(DnsTable::from_bytes(artifacts.dns.into()).is_ok());
+        assert!(MatchProgram::from_bytes(artifacts.proxy.into()).is_ok());
+        assert!(Manifest::from_bytes(&artifacts.manifest).is_ok());
+    }
+}
 
 fn seeds(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()

@@ -1,0 +1,90 @@
+//! Artifacts of any bytes: refused, or safe to ask anything.
+
+use std::sync::Arc;
+
+use outcall_schema::artifact::digest::Digest;
+use outcall_schema::artifact::dns_table::DnsTable;
+use outcall_schema::artifact::manifest::Manifest;
+use outcall_schema::artifact::match_program::MatchProgram;
+use outcall_schema::facts::Facts;
+use outcall_schema::field::FIELDS;
+use outcall_schema::layer::Layer;
+
+use super::facts::Owned;
+use super::mutate::{Random, hash};
+
+/// Questions to an artifact that was accepted.
+const QUESTIONS: usize = 8;
+
+/// The container of the binary artifacts: magic, version, number of words, digest.
+const HEADER: usize = 44;
+
+/// The input as it is, and with a container that fits its content, so that what lies behind the digest is read as well.
+fn with_and_without_sound_container(input: &[u8], magic: &[u8; 4], mut check: impl FnMut(Arc<[u8]>)) {
+    check(input.into());
+    let content = input.get(HEADER..).unwrap_or_default();
+    let content = content.get(..content.len() & !3).unwrap_or_default();
+    let mut sound = magic.to_vec();
+    sound.extend(1u32.to_le_bytes());
+    sound.extend(u32::try_from(content.len() / 4).unwrap_or(u32::MAX).to_le_bytes());
+    sound.extend(Digest::of(content).bytes());
+    sound.extend(content);
+    check(sound.into());
+}
+
+fn questions(input: &[u8], mut ask: impl FnMut(&Facts<'_>)) {
+    let mut random = Random::new(hash(input));
+    ask(&Facts::default());
+    for _ in 0..QUESTIONS {
+        ask(&Owned::new(&mut random).facts());
+    }
+}
+
+pub(super) fn dns_tables(input: &[u8]) {
+    with_and_without_sound_container(input, &magic(input), |bytes| {
+        if let Ok(table) = DnsTable::from_bytes(bytes) {
+            questions(input, |facts| {
+                let first = table.lookup(facts);
+                assert_eq!(table.lookup(facts), first, "the same question has the same answer");
+            });
+        }
+    });
+}
+
+pub(super) fn match_programs(input: &[u8]) {
+    with_and_without_sound_container(input, &magic(input), |bytes| {
+        if let Ok(program) = MatchProgram::from_bytes(bytes) {
+            questions(input, |facts| {
+                for layer in Layer::ALL {
+                    let first = program.decide(layer, facts);
+                    assert_eq!(program.decide(layer, facts), first, "the same question has the same answer");
+                    let _ = program.obligations(layer, facts);
+                    for row in FIELDS {
+                        let _ = program.reads(layer, row.field);
+                    }
+                }
+                for number in [0, 1, u32::MAX] {
+                    let _ = program.predicate(number, facts);
+                }
+            });
+        }
+    });
+}
+
+/// The magic that the input has; the right one when it was not touched.
+fn magic(input: &[u8]) -> [u8; 4] {
+    input.get(..4).and_then(|four| four.try_into().ok()).unwrap_or_default()
+}
+
+/// A manifest that is accepted is one that was written: reading and writing it gives the same bytes.
+pub(super) fn manifests(input: &[u8]) {
+    if let Ok(mut manifest) = Manifest::from_bytes(input) {
+        assert_eq!(manifest.to_bytes(), input);
+    }
+    // Past the digest: whatever has the members of a manifest can be written, and then read again.
+    if let Ok(mut manifest) = serde_json::from_slice::<Manifest>(input) {
+        manifest.version = outcall_schema::artifact::manifest::VERSION;
+        let bytes = manifest.to_bytes();
+        assert_eq!(Manifest::from_bytes(&bytes).as_ref(), Ok(&manifest));
+    }
+}
