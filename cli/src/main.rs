@@ -3,6 +3,7 @@
 mod compile;
 mod explain;
 mod output;
+mod run;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     Compile(compile::Args),
     Explain(explain::Args),
+    Run(run::Args),
 }
 
 /// How a command ended. The numbers are a part of the interface.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Run(args) => run::run(&args),
     };
     ExitCode::from(out.finish(exit) as u8)
 }
