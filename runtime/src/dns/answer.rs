@@ -8,10 +8,10 @@ use domain::base::iana::{Class, Rcode, Rtype};
 use domain::base::name::ToName;
 use domain::base::rdata::ComposeRecordData;
 use domain::base::record::ParsedRecord;
-use domain::base::{Message, ParsedName};
+use domain::base::{Message, ParsedName, Ttl};
 use domain::rdata::{AllRecordData, Cname, Soa};
 
-use super::message::{Stored, WireName};
+use super::message::{Stored, WireName, canonical};
 use super::svcb;
 use crate::dial::Reach;
 
@@ -58,7 +58,13 @@ pub(super) enum Unusable {
 
 impl Answer {
     /// Reads the reply to the question with this id, name and type.
-    pub(super) fn parse(bytes: &[u8], id: u16, name: &WireName, rtype: Rtype) -> Result<Answer, Unusable> {
+    pub(super) fn parse(
+        bytes: &[u8],
+        id: u16,
+        name: &WireName,
+        rtype: Rtype,
+        now: Instant,
+    ) -> Result<Answer, Unusable> {
         let message = Message::from_octets(bytes).map_err(|_| Unusable::NotOurs)?;
         let header = message.header();
         if !header.qr() || header.id() != id {
@@ -79,7 +85,7 @@ impl Answer {
             Rcode::FORMERR | Rcode::NOTIMP => return Err(Unusable::NoEdns),
             _ => return Err(Unusable::Failed),
         }
-        read(&message, name, rtype).ok_or(Unusable::Malformed)
+        read(&message, name, rtype, now).ok_or(Unusable::Malformed)
     }
 
     /// The addresses that may be told, and whether others were held back.
@@ -98,14 +104,14 @@ impl Answer {
         visible
     }
 
-    /// Seconds since it was received.
-    pub(super) fn age(&self) -> u32 {
-        u32::try_from(self.received.elapsed().as_secs()).unwrap_or(u32::MAX)
+    /// How long ago it was received.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.received)
     }
 
     /// Whether it may still be used.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.received.elapsed() < self.ttl
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now) < self.ttl
     }
 
     /// Roughly how many bytes it takes in memory.
@@ -142,12 +148,12 @@ fn address(record: &Stored) -> Option<IpAddr> {
 
 type Parsed<'a> = ParsedRecord<'a, &'a [u8]>;
 
-fn read(message: &Message<&[u8]>, name: &WireName, rtype: Rtype) -> Option<Answer> {
+fn read(message: &Message<&[u8]>, name: &WireName, rtype: Rtype, now: Instant) -> Option<Answer> {
     let answer: Vec<ParsedRecord<'_, _>> = message.answer().ok()?.collect::<Result<_, _>>().ok()?;
     let mut aliases: HashMap<WireName, (WireName, u32)> = HashMap::new();
     for record in answer.iter().filter(|record| record.class() == Class::IN && record.rtype() == Rtype::CNAME) {
         let alias = record.to_record::<Cname<ParsedName<_>>>().ok()??;
-        let (owner, ttl) = (lower(alias.owner())?, alias.ttl().as_secs());
+        let (owner, ttl) = (lower(alias.owner())?, seconds(alias.ttl()));
         let target = lower(alias.data().cname())?;
         // Two aliases of one name contradict each other (RFC 2181, section 10.1).
         if aliases.insert(owner, (target.clone(), ttl)).is_some_and(|(before, _)| before != target) {
@@ -161,8 +167,10 @@ fn read(message: &Message<&[u8]>, name: &WireName, rtype: Rtype) -> Option<Answe
             if records.len() == CHAIN_MAX {
                 return None;
             }
+            // Nobody can connect to a name without a canonical form, so nobody has to be told of one.
+            canonical(target).ok()?;
             let data = target.as_slice().to_vec();
-            records.push(Stored { owner: at, rtype: Rtype::CNAME, ttl: (*ttl).min(TTL_MAX), data });
+            records.push(Stored { owner: at, rtype: Rtype::CNAME, ttl: *ttl, data });
             at = target.clone();
         }
     }
@@ -185,7 +193,7 @@ fn read(message: &Message<&[u8]>, name: &WireName, rtype: Rtype) -> Option<Answe
         None => 0,
     };
     let ttl = records.iter().map(|record| record.ttl).fold(kept, u32::min);
-    Some(Answer { rcode, records, soa, ttl: Duration::from_secs(u64::from(ttl)), received: Instant::now() })
+    Some(Answer { rcode, records, soa, ttl: Duration::from_secs(u64::from(ttl)), received: now })
 }
 
 /// A record with its names decompressed; `Some(None)` when nothing that may be told is left of it.
@@ -199,7 +207,7 @@ fn stored(record: &Parsed<'_>) -> Option<Option<Stored>> {
             None => return Some(None),
         }
     }
-    let ttl = record.ttl().as_secs().min(TTL_MAX);
+    let ttl = seconds(record.ttl());
     Some(Some(Stored { owner: lower(&record.owner())?, rtype: record.rtype(), ttl, data }))
 }
 
@@ -211,12 +219,20 @@ fn zone(message: &Message<&[u8]>, name: &WireName) -> Option<Option<Stored>> {
             continue;
         }
         let soa = record.to_record::<Soa<ParsedName<_>>>().ok()??;
-        let ttl = soa.ttl().as_secs().min(soa.data().minimum().as_secs()).min(NEGATIVE_TTL_MAX);
+        let ttl = seconds(soa.ttl()).min(seconds(soa.data().minimum())).min(NEGATIVE_TTL_MAX);
         let mut data = Vec::new();
         soa.data().compose_rdata(&mut data).ok()?;
         return Some(Some(Stored { owner: lower(soa.owner())?, rtype: Rtype::SOA, ttl, data }));
     }
     Some(None)
+}
+
+/// A time to live in bounds. One with the top bit set counts as zero (RFC 2181, section 8).
+fn seconds(ttl: Ttl) -> u32 {
+    match ttl.as_secs() {
+        over if over > i32::MAX.cast_unsigned() => 0,
+        ttl => ttl.min(TTL_MAX),
+    }
 }
 
 /// A name in lower case, so that names compare as bytes.

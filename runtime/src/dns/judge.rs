@@ -18,6 +18,8 @@ pub(super) enum Judgement {
     Refuse(Refusal),
     /// Nothing of this type, while the name exists.
     NoSuchType(Refusal),
+    /// Nothing, whatever the name: it asks for no record of a name, but for everything, a whole zone or a transaction.
+    NoRecord(Refusal),
 }
 
 /// The terms on which a name resolves.
@@ -45,7 +47,7 @@ pub(super) fn judge(snapshot: &Snapshot, agent: &str, name: &str, rtype: Rtype) 
     // Types 128 to 255 and OPT are questions about the server or the zone, not records of a name (RFC 6895, section 3.1).
     let meta = rtype == Rtype::OPT || (128..=255).contains(&rtype.to_int());
     let rule = match lookup(snapshot, agent, name, rtype) {
-        _ if meta => return Judgement::NoSuchType(Refusal { rule: None, reason: Reason::RecordTypeNotAllowed }),
+        _ if meta => return Judgement::NoRecord(Refusal { rule: None, reason: Reason::RecordTypeNotAllowed }),
         Ok(allowed) => return Judgement::Resolve(allowed),
         Err(rule) => rule,
     };

@@ -29,8 +29,8 @@ pub(super) struct Query {
     pub recursion: bool,
     /// The name as it was sent, whose spelling the reply repeats.
     pub asked: WireName,
-    /// The name in canonical form, which is what is judged and what is sent on.
-    pub name: String,
+    /// The name in canonical form, which is what is judged and what is sent on, or why it has none.
+    pub name: Result<String, HostError>,
     /// The record type.
     pub rtype: Rtype,
     /// The largest reply over UDP that the client takes, when it speaks EDNS.
@@ -59,20 +59,17 @@ pub(super) enum Problem {
     EdnsVersion,
     /// A class other than IN.
     Class,
-    /// A name without a canonical form.
-    Name(HostError),
 }
 
 impl Problem {
     /// In words, for the log.
-    pub(super) fn words(self) -> String {
+    pub(super) const fn words(self) -> &'static str {
         match self {
-            Problem::NotAQuery => "not a query".into(),
-            Problem::Opcode => "not a standard query".into(),
-            Problem::Format => "not one well-formed question".into(),
-            Problem::EdnsVersion => "unknown EDNS version".into(),
-            Problem::Class => "a class other than IN".into(),
-            Problem::Name(error) => error.to_string(),
+            Problem::NotAQuery => "not a query",
+            Problem::Opcode => "not a standard query",
+            Problem::Format => "not one well-formed question",
+            Problem::EdnsVersion => "unknown EDNS version",
+            Problem::Class => "a class other than IN",
         }
     }
 }
@@ -138,12 +135,11 @@ impl Query {
         if question.qclass() != Class::IN {
             return Err(refuse(Problem::Class, OptRcode::REFUSED));
         }
-        let name = canonical(question.qname()).map_err(|error| refuse(Problem::Name(error), OptRcode::REFUSED))?;
         Ok(Query {
             id: header.id(),
             recursion: header.rd(),
             asked: question.qname().to_name(),
-            name,
+            name: canonical(question.qname()),
             rtype: question.qtype(),
             edns: edns.map(|edns| edns.payload_max),
         })
@@ -366,7 +362,7 @@ mod tests {
     #[test]
     fn a_question_is_read_in_canonical_form() {
         let parsed = Query::parse(&query("API.Example.com", Rtype::AAAA, Some(4096))).unwrap();
-        assert_eq!((parsed.id, parsed.name.as_str(), parsed.rtype), (7, "api.example.com", Rtype::AAAA));
+        assert_eq!((parsed.id, parsed.name.as_deref(), parsed.rtype), (7, Ok("api.example.com"), Rtype::AAAA));
         assert_eq!(parsed.reply_max(Carrier::Udp), UDP_MAX);
         assert_eq!(parsed.reply_max(Carrier::Tcp), u16::MAX);
         assert_eq!(Query::parse(&query("a.example", Rtype::A, None)).unwrap().reply_max(Carrier::Udp), 512);
@@ -385,13 +381,6 @@ mod tests {
         let version = edns.len() - 5;
         let mut trailing = plain.clone();
         trailing.push(0);
-        let label = |label: &[u8]| {
-            let mut bytes = plain[..12].to_vec();
-            bytes.push(u8::try_from(label.len()).unwrap());
-            bytes.extend_from_slice(label);
-            bytes.extend_from_slice(&[0, 0, 1, 0, 1]);
-            bytes
-        };
         for (bytes, problem, rcode) in [
             (plain[..11].to_vec(), Problem::NotAQuery, None),
             (change(&plain, 2, 0x80), Problem::NotAQuery, None),
@@ -408,14 +397,6 @@ mod tests {
             (change(&plain, 12, 0xc0), Problem::Format, Some(1)),
             (change(&edns, version, 1), Problem::EdnsVersion, Some(0)),
             (change(&plain, plain.len() - 1, 3), Problem::Class, Some(5)),
-            (label(b"a\0b"), Problem::Name(HostError::Character), Some(5)),
-            (label(b"a.b"), Problem::Name(HostError::Character), Some(5)),
-            (label(b"a b"), Problem::Name(HostError::Character), Some(5)),
-            (label(b"\xc3\xa9"), Problem::Name(HostError::Character), Some(5)),
-            (label(b"123"), Problem::Name(HostError::AmbiguousNumber), Some(5)),
-            (label(b"xn--a"), Problem::Name(HostError::Idna), Some(5)),
-            (query(".", Rtype::NS, None), Problem::Name(HostError::Empty), Some(5)),
-            (query("127.0.0.1", Rtype::A, None), Problem::Name(HostError::AmbiguousNumber), Some(5)),
         ] {
             let malformed = Query::parse(&bytes).unwrap_err();
             assert_eq!(malformed.problem, problem, "{bytes:?}");
@@ -428,6 +409,30 @@ mod tests {
         }
         let badvers = Query::parse(&change(&edns, version, 1)).unwrap_err().reply().unwrap();
         assert_eq!(Message::from_octets(badvers).unwrap().opt_rcode(), OptRcode::BADVERS);
+    }
+
+    #[test]
+    fn a_name_without_a_canonical_form_has_none() {
+        let plain = query("a.example", Rtype::A, None);
+        let label = |label: &[u8]| {
+            let mut bytes = plain[..12].to_vec();
+            bytes.push(u8::try_from(label.len()).unwrap());
+            bytes.extend_from_slice(label);
+            bytes.extend_from_slice(&[0, 0, 1, 0, 1]);
+            bytes
+        };
+        for (bytes, problem) in [
+            (label(b"a\0b"), HostError::Character),
+            (label(b"a.b"), HostError::Character),
+            (label(b"a b"), HostError::Character),
+            (label(b"\xc3\xa9"), HostError::Character),
+            (label(b"123"), HostError::AmbiguousNumber),
+            (label(b"xn--a"), HostError::Idna),
+            (query(".", Rtype::NS, None), HostError::Empty),
+            (query("127.0.0.1", Rtype::A, None), HostError::AmbiguousNumber),
+        ] {
+            assert_eq!(Query::parse(&bytes).unwrap().name, Err(problem), "{bytes:?}");
+        }
     }
 
     #[test]
@@ -478,7 +483,9 @@ mod tests {
                 Ok(query) => {
                     let reply = Reply::empty(Rcode::NOERROR).to_bytes(&query, Carrier::Udp).unwrap();
                     prop_assert_eq!(&reply[..2], &bytes[..2]);
-                    prop_assert_eq!(Host::parse(&query.name), Ok(Host::Name(query.name.clone())));
+                    if let Ok(name) = query.name {
+                        prop_assert_eq!(Host::parse(&name), Ok(Host::Name(name)));
+                    }
                 }
                 Err(malformed) => prop_assert!(malformed.reply().is_none_or(|reply| reply.len() <= 23)),
             }

@@ -5,6 +5,8 @@
 
 mod answer;
 mod cache;
+mod clock;
+mod filter;
 mod judge;
 mod message;
 mod resolver;
@@ -12,5 +14,7 @@ mod serve;
 mod svcb;
 mod upstream;
 
+pub use clock::Clock;
+pub use filter::{Filter, OnAnswer, Told};
 pub use resolver::{ResolveError, Resolver};
 pub use serve::Limits;

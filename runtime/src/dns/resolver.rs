@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use outcall_schema::decision::RuleIndex;
@@ -12,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::answer::Answer;
 use super::cache::{Cache, Key};
+use super::clock::Clock;
 use super::judge::{Judgement, judge};
 use super::message::wire;
 use super::upstream::{Failure, Upstreams};
@@ -67,6 +69,7 @@ pub struct Resolver {
 struct Shared {
     upstreams: Upstreams,
     cache: Cache,
+    clock: Clock,
     flights: Mutex<HashMap<Key, Flight>>,
     slots: Arc<Semaphore>,
 }
@@ -77,10 +80,16 @@ type Flight = watch::Receiver<Option<Result<Arc<Answer>, Failure>>>;
 impl Resolver {
     /// A resolver that asks these upstreams in this order. Their addresses are the operator's choice and may be private.
     pub fn new(upstreams: Vec<SocketAddr>, dialer: Dialer) -> Resolver {
+        Resolver::with_clock(upstreams, dialer, Clock::system())
+    }
+
+    /// As [`Resolver::new`], with answers that age by `clock`.
+    pub fn with_clock(upstreams: Vec<SocketAddr>, dialer: Dialer, clock: Clock) -> Resolver {
         Resolver {
             shared: Arc::new(Shared {
                 upstreams: Upstreams::new(upstreams, dialer),
                 cache: Cache::new(),
+                clock,
                 flights: Mutex::default(),
                 slots: Arc::new(Semaphore::new(FLIGHTS_MAX)),
             }),
@@ -118,7 +127,7 @@ impl Resolver {
     ) -> Result<Vec<IpAddr>, ResolveError> {
         let allowed = match judge(snapshot, agent, name, rtype) {
             Judgement::Resolve(allowed) => allowed,
-            Judgement::Refuse(refusal) | Judgement::NoSuchType(refusal) => {
+            Judgement::Refuse(refusal) | Judgement::NoSuchType(refusal) | Judgement::NoRecord(refusal) => {
                 return Err(ResolveError::Refused { rule: refusal.rule, reason: refusal.reason });
             }
         };
@@ -136,7 +145,12 @@ impl Resolver {
 
     /// A fresh answer from the cache.
     pub(super) fn cached(&self, key: &Key) -> Option<Arc<Answer>> {
-        self.shared.cache.fresh(key)
+        self.shared.cache.fresh(key, self.shared.clock.now())
+    }
+
+    /// How long ago an answer was received.
+    pub(super) fn age(&self, answer: &Answer) -> Duration {
+        answer.age(self.shared.clock.now())
     }
 
     /// The answer to a question that was judged: from the cache, else from an upstream. Whoever asks while the same
@@ -163,7 +177,7 @@ impl Resolver {
         flights.insert(key.clone(), flight.clone());
         let landing = Landing { shared: Arc::clone(&self.shared), key: key.clone() };
         tokio::spawn(async move {
-            let outcome = landing.shared.upstreams.ask(&name, landing.key.1).await.map(Arc::new);
+            let outcome = landing.shared.upstreams.ask(&name, landing.key.1, &landing.shared.clock).await.map(Arc::new);
             if let Ok(answer) = &outcome {
                 landing.shared.cache.keep(landing.key.clone(), Arc::clone(answer));
             }

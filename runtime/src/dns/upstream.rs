@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use domain::base::{MessageBuilder, StaticCompressor};
+use outcall_schema::reason::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Unusable};
+use super::clock::Clock;
 use super::message::{UDP_MAX, WireName};
 use crate::dial::Dialer;
 
@@ -48,13 +50,39 @@ enum Edns {
     Plain,
 }
 
+/// What is asked, and the clock that the answer ages by.
+#[derive(Debug, Clone, Copy)]
+struct Question<'a> {
+    name: &'a WireName,
+    rtype: Rtype,
+    clock: &'a Clock,
+}
+
+impl Question<'_> {
+    fn read(self, reply: &[u8], id: u16) -> Result<Answer, Unusable> {
+        Answer::parse(reply, id, self.name, self.rtype, self.clock.now())
+    }
+}
+
+impl Failure {
+    /// The reason code for the audit record.
+    pub(super) const fn reason(self) -> Reason {
+        match self {
+            Failure::Unavailable => Reason::UpstreamUnreachable,
+            Failure::Timeout => Reason::UpstreamTimeout,
+            Failure::Malformed => Reason::UpstreamMalformed,
+        }
+    }
+}
+
 impl Upstreams {
     pub(super) fn new(servers: Vec<SocketAddr>, dialer: Dialer) -> Upstreams {
         Upstreams { servers, dialer }
     }
 
     /// Asks one upstream after the other until one answers.
-    pub(super) async fn ask(&self, name: &WireName, rtype: Rtype) -> Result<Answer, Failure> {
+    pub(super) async fn ask(&self, name: &WireName, rtype: Rtype, clock: &Clock) -> Result<Answer, Failure> {
+        let question = Question { name, rtype, clock };
         let end = Instant::now() + TOTAL;
         let mut failure = Failure::Unavailable;
         for server in std::iter::repeat_n(&self.servers, ROUNDS).flatten() {
@@ -62,7 +90,7 @@ impl Upstreams {
                 break;
             }
             let deadline = end.min(Instant::now() + ATTEMPT);
-            match timeout_at(deadline, self.attempt(*server, name, rtype)).await {
+            match timeout_at(deadline, self.attempt(*server, question)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(why)) => failure = why,
                 Err(_) => failure = Failure::Timeout,
@@ -73,12 +101,12 @@ impl Upstreams {
 
     /// Asks one upstream: over UDP, over TCP where the reply is cut off or somebody is guessing, and without EDNS where it
     /// is not understood.
-    async fn attempt(&self, server: SocketAddr, name: &WireName, rtype: Rtype) -> Result<Answer, Failure> {
+    async fn attempt(&self, server: SocketAddr, question: Question<'_>) -> Result<Answer, Failure> {
         let mut edns = Edns::Offered;
         loop {
-            let mut reply = self.over_udp(server, name, rtype, edns).await;
+            let mut reply = self.over_udp(server, question, edns).await;
             if matches!(reply, Err(Unusable::Truncated | Unusable::NotOurs)) {
-                reply = self.over_tcp(server, name, rtype, edns).await;
+                reply = self.over_tcp(server, question, edns).await;
             }
             return match reply {
                 Ok(answer) => Ok(answer),
@@ -92,21 +120,15 @@ impl Upstreams {
         }
     }
 
-    async fn over_udp(
-        &self,
-        server: SocketAddr,
-        name: &WireName,
-        rtype: Rtype,
-        edns: Edns,
-    ) -> Result<Answer, Unusable> {
-        let (id, query) = query(name, rtype, edns).ok_or(Unusable::Failed)?;
+    async fn over_udp(&self, server: SocketAddr, question: Question<'_>, edns: Edns) -> Result<Answer, Unusable> {
+        let (id, query) = query(question, edns).ok_or(Unusable::Failed)?;
         // Connected: the kernel drops what comes from anywhere else.
         let socket = self.dialer.dns_datagrams(server).await.map_err(|_| Unusable::Failed)?;
         socket.send(&query).await.map_err(|_| Unusable::Failed)?;
         let mut buffer = vec![0; usize::from(u16::MAX)];
         for _ in 0..FORGERIES_MAX {
             let length = socket.recv(&mut buffer).await.map_err(|_| Unusable::Failed)?;
-            match Answer::parse(buffer.get(..length).unwrap_or_default(), id, name, rtype) {
+            match question.read(buffer.get(..length).unwrap_or_default(), id) {
                 Err(Unusable::NotOurs) => {}
                 answer => return answer,
             }
@@ -114,14 +136,8 @@ impl Upstreams {
         Err(Unusable::NotOurs)
     }
 
-    async fn over_tcp(
-        &self,
-        server: SocketAddr,
-        name: &WireName,
-        rtype: Rtype,
-        edns: Edns,
-    ) -> Result<Answer, Unusable> {
-        let (id, query) = query(name, rtype, edns).ok_or(Unusable::Failed)?;
+    async fn over_tcp(&self, server: SocketAddr, question: Question<'_>, edns: Edns) -> Result<Answer, Unusable> {
+        let (id, query) = query(question, edns).ok_or(Unusable::Failed)?;
         let mut stream = self.dialer.dns_stream(server, ATTEMPT).await.map_err(|_| Unusable::Failed)?;
         let mut framed = u16::try_from(query.len()).map_err(|_| Unusable::Failed)?.to_be_bytes().to_vec();
         framed.extend_from_slice(&query);
@@ -129,17 +145,17 @@ impl Upstreams {
         let length = stream.read_u16().await.map_err(|_| Unusable::Failed)?;
         let mut reply = vec![0; usize::from(length)];
         stream.read_exact(&mut reply).await.map_err(|_| Unusable::Failed)?;
-        Answer::parse(&reply, id, name, rtype)
+        question.read(&reply, id)
     }
 }
 
 /// A query of our own: a fresh random id, recursion, and nothing that the agent chose but the name and the type.
-fn query(name: &WireName, rtype: Rtype, edns: Edns) -> Option<(u16, Vec<u8>)> {
+fn query(question: Question<'_>, edns: Edns) -> Option<(u16, Vec<u8>)> {
     let mut builder = MessageBuilder::from_target(StaticCompressor::new(Vec::with_capacity(300))).ok()?.question();
     builder.header_mut().set_random_id();
     builder.header_mut().set_rd(true);
     let id = builder.header().id();
-    builder.push((name, rtype)).ok()?;
+    builder.push((question.name, question.rtype)).ok()?;
     let mut builder = builder.additional();
     if edns == Edns::Offered {
         builder
