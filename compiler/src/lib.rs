@@ -42,7 +42,7 @@ impl Compilation {
 
     /// Whether something could not be read, which is a failure of the command rather than of the rules.
     pub fn unreadable(&self) -> bool {
-        self.findings.iter().any(|finding| finding.code == diag::CANNOT_READ)
+        self.findings.iter().any(Finding::is_unreadable)
     }
 }
 

@@ -6,7 +6,7 @@ use super::codes::{CodeRow, Example};
 macro_rules! codes {
     ($($(#[$attribute:meta])* $name:ident = $code:literal, $severity:ident, $title:literal, bad: $bad:expr, good: $good:expr,
        $explain:literal;)*) => {
-        $(#[doc = $title] pub const $name: &str = $code;)*
+        $(#[doc = $title] pub(crate) const $name: &str = $code;)*
 
         /// The rows of this area.
         pub(crate) const CODES: &[CodeRow] = &[

@@ -4,7 +4,7 @@ use super::Severity;
 use super::codes::{CodeRow, Example};
 
 /// A block rule that an error would keep from blocking.
-pub const BLOCK_MAY_FAIL: &str = "OC0201";
+pub(crate) const BLOCK_MAY_FAIL: &str = "OC0201";
 
 /// The rows of this area.
 pub(crate) const CODES: &[CodeRow] = &[CodeRow {

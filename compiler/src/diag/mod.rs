@@ -7,7 +7,6 @@ pub mod render;
 mod source_file;
 
 pub use codes::{CodeRow, Example, codes, row};
-pub use codes_files::CANNOT_READ;
 pub(crate) use source_file::deceives;
 pub use source_file::{Position, SourceFile, SourceSpan};
 
@@ -83,6 +82,11 @@ impl Finding {
     pub fn fix(mut self, span: SourceSpan, replacement: impl Into<String>) -> Finding {
         self.fix = Some(Fix { span, replacement: replacement.into() });
         self
+    }
+
+    /// Whether something could not be read, which is a failure of the command rather than of the rules.
+    pub fn is_unreadable(&self) -> bool {
+        self.code == codes_files::CANNOT_READ
     }
 
     /// Whether the policy cannot be compiled because of this.

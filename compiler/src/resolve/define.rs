@@ -19,9 +19,9 @@ pub const CONDITION_LIMIT_BYTES: usize = 64 << 10;
 /// How deep definitions may use one another. The condition language nests 64 deep, and each use is a pair of parentheses.
 const DEPTH_LIMIT: usize = 60;
 
-/// The most bytes all conditions of a policy may have together with their definitions written out: 100,000 rules of 640
-/// bytes each. A small file could ask for gigabytes otherwise.
-pub const POLICY_LIMIT_BYTES: usize = 64 << 20;
+/// The most bytes that writing definitions out may add to a policy: 160 for each of 100,000 rules. A small file could ask
+/// for gigabytes otherwise.
+pub const EXPANSION_LIMIT_BYTES: usize = 16 << 20;
 
 /// A condition with its definitions written out.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(super) struct Budget(Cell<usize>);
 
 impl Budget {
     pub(super) fn new() -> Budget {
-        Budget(Cell::new(POLICY_LIMIT_BYTES))
+        Budget(Cell::new(EXPANSION_LIMIT_BYTES))
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -153,8 +153,7 @@ impl<'f> Definitions<'f> {
         let written = map_of(self.file, &text.segments);
         if references.is_empty() {
             // The usual case, without a copy of the map. A text that is too long by itself is the parser's to report.
-            let expanded = Expanded { text: text.value.clone(), map: written, depth: 0 };
-            return self.charge(expanded, &whole, findings);
+            return Some(Expanded { text: text.value.clone(), map: written, depth: 0 });
         }
         let mut parts: Vec<(Range<usize>, &Expanded)> = Vec::with_capacity(references.len());
         let mut known = true;
@@ -201,16 +200,21 @@ impl<'f> Definitions<'f> {
             from = range.end;
         }
         copy(&mut out, &text.value, &written, from..text.value.len());
-        self.charge(out, &whole, findings)
+        self.charge(out, grown, &whole, findings)
     }
 
-    fn charge(&self, expanded: Expanded, whole: &SourceSpan, findings: &mut Vec<Finding>) -> Option<Expanded> {
-        if self.budget.take(expanded.text.len()) {
+    fn charge(
+        &self,
+        expanded: Expanded,
+        grown: usize,
+        whole: &SourceSpan,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Expanded> {
+        if self.budget.take(grown) {
             return Some(expanded);
         }
-        let message = format!(
-            "with definitions written out, the conditions up to here have more than {POLICY_LIMIT_BYTES} bytes (64 MiB)"
-        );
+        let message =
+            format!("writing definitions out adds more than {EXPANSION_LIMIT_BYTES} bytes (16 MiB) to the policy");
         findings.push(Finding::at(EXPANSION, whole.clone(), message).help("use smaller definitions, or fewer rules"));
         None
     }

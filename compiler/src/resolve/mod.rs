@@ -23,7 +23,7 @@ use crate::diag::{self, Finding, SourceFile, SourceSpan, quoted};
 use crate::source::{self, Suppression};
 use crate::syntax::{self, RuleFile, Spanned};
 use define::{Budget, Definitions, Expanded};
-pub use define::{CONDITION_LIMIT_BYTES, POLICY_LIMIT_BYTES};
+pub use define::{CONDITION_LIMIT_BYTES, EXPANSION_LIMIT_BYTES};
 
 /// The priority of a rule that names none: there is room before it and after it.
 pub const DEFAULT_PRIORITY: i64 = 100;

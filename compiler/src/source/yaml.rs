@@ -96,6 +96,8 @@ struct Open<'a> {
     key: Option<(Cow<'a, str>, Range<usize>)>,
     /// In a mapping with many keys: where each stands.
     index: HashMap<Cow<'a, str>, Range<usize>>,
+    /// How many entries are in the index.
+    indexed: usize,
 }
 
 impl<'a> Open<'a> {
@@ -110,9 +112,10 @@ impl<'a> Open<'a> {
         if entries.len() < FEW {
             return entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_span.clone());
         }
-        for entry in entries.iter().skip(self.index.len()) {
-            self.index.insert(entry.key.clone(), entry.key_span.clone());
+        for entry in entries.iter().skip(self.indexed) {
+            self.index.entry(entry.key.clone()).or_insert_with(|| entry.key_span.clone());
         }
+        self.indexed = entries.len();
         self.index.get(key).cloned()
     }
 }
@@ -245,7 +248,7 @@ impl<'a> Builder<'a> {
             self.too_deep(node.span);
             return Then::Stop;
         }
-        self.open.push(Open { node, style, key: None, index: HashMap::new() });
+        self.open.push(Open { node, style, key: None, index: HashMap::new(), indexed: 0 });
         Then::Continue
     }
 
