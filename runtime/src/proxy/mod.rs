@@ -1,7 +1,33 @@
 //! Decides and forwards TCP connections: explicit and transparent, TLS by its ClientHello, HTTP/1.1 by each request.
+//!
+//! One name holds from end to end: the CONNECT target, the ClientHello's server name, `Host` and the name whose resolved
+//! address is dialled are the same, or nothing is forwarded. Nothing is resolved before the policy says that it could
+//! pass, nothing is dialled before it says that it does, and what is forwarded is what was judged.
+//!
+//! A connection is judged by what it carries: TLS at the connect layer, HTTP at the http layer, request by request, and
+//! anything else at the network layer. What the stricter layers refuse is refused; it never falls through to the network
+//! layer, or a block rule on a host would be undone by an allow rule on its address.
 
 pub mod chunked;
 pub mod fields;
 pub mod hello;
 pub mod request;
 pub mod response;
+
+mod body;
+mod connection;
+mod context;
+mod exchange;
+mod http;
+mod incoming;
+mod judge;
+mod listen;
+mod raw;
+mod refuse;
+mod relay;
+mod sniff;
+mod tunnel;
+mod upstream;
+
+pub use context::{Context, Limits, Mode};
+pub use listen::serve;

@@ -1,0 +1,204 @@
+//! Moves the body of a message from one side to the other exactly as it came, or keeps it to be judged.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::chunked::Chunked;
+use super::fields::{Framing, HeadError};
+use super::incoming::Incoming;
+
+/// Why a body did not get through.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    /// The side that sends it went away before its end.
+    #[error("the sender closed the connection within the body")]
+    Ended,
+    /// Reading failed.
+    #[error("receiving the body failed: {0}")]
+    Read(io::Error),
+    /// Writing failed.
+    #[error("sending the body failed: {0}")]
+    Write(io::Error),
+    /// The sender was silent for too long.
+    #[error("the sender was silent for too long")]
+    ReadTimeout,
+    /// The receiver took nothing for too long.
+    #[error("the receiver took nothing for too long")]
+    WriteTimeout,
+    /// The chunks are not well formed.
+    #[error(transparent)]
+    Malformed(#[from] HeadError),
+}
+
+/// A body and how far it was followed.
+#[derive(Debug)]
+pub(super) struct Body {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Remaining(u64),
+    Chunked(Box<Chunked>),
+    UntilClose,
+}
+
+impl Body {
+    pub(super) fn new(framing: Framing) -> Body {
+        let state = match framing {
+            Framing::None => State::Remaining(0),
+            Framing::Length(length) => State::Remaining(length),
+            Framing::Chunked => State::Chunked(Box::default()),
+            Framing::UntilClose => State::UntilClose,
+        };
+        Body { state }
+    }
+
+    /// Whether all of it was seen. A body that lasts until the connection closes never is.
+    pub(super) fn done(&self) -> bool {
+        match &self.state {
+            State::Remaining(length) => *length == 0,
+            State::Chunked(chunked) => chunked.done(),
+            State::UntilClose => false,
+        }
+    }
+
+    /// How many of `bytes`, which come next, belong to the body. Its content goes to `content`.
+    fn advance(&mut self, bytes: &[u8], content: &mut dyn FnMut(&[u8])) -> Result<usize, HeadError> {
+        match &mut self.state {
+            State::Remaining(remaining) => {
+                let length = usize::try_from(*remaining).unwrap_or(usize::MAX).min(bytes.len());
+                content(bytes.get(..length).unwrap_or_default());
+                *remaining -= length as u64;
+                Ok(length)
+            }
+            State::Chunked(chunked) => chunked.advance(bytes, content),
+            State::UntilClose => {
+                content(bytes);
+                Ok(bytes.len())
+            }
+        }
+    }
+
+    /// Forwards what is left of the body. Each read and each write may take `idle`.
+    pub(super) async fn forward(
+        &mut self,
+        incoming: &mut Incoming,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        idle: Duration,
+    ) -> Result<(), BodyError> {
+        while !self.done() {
+            if incoming.unread().is_empty() && !self.receive(incoming, reader, idle).await? {
+                return Ok(());
+            }
+            let length = self.advance(incoming.unread(), &mut |_| {})?;
+            let bytes = incoming.unread().get(..length).unwrap_or_default();
+            match timeout(idle, writer.write_all(bytes)).await {
+                Ok(written) => written.map_err(BodyError::Write)?,
+                Err(_) => return Err(BodyError::WriteTimeout),
+            }
+            incoming.consume(length);
+        }
+        Ok(())
+    }
+
+    /// Reads the body, up to `cap` bytes of it as sent. Whether it was all is what [`Body::done`] says.
+    pub(super) async fn keep(
+        &mut self,
+        incoming: &mut Incoming,
+        reader: &mut (impl AsyncRead + Unpin),
+        cap: usize,
+        idle: Duration,
+    ) -> Result<Kept, BodyError> {
+        let mut kept = Kept::default();
+        while !self.done() && kept.raw.len() < cap {
+            if incoming.unread().is_empty() && !self.receive(incoming, reader, idle).await? {
+                break;
+            }
+            let room = cap - kept.raw.len();
+            let next = incoming.unread();
+            let next = next.get(..room).unwrap_or(next);
+            let length = self.advance(next, &mut |data| kept.content.extend_from_slice(data))?;
+            kept.raw.extend_from_slice(incoming.unread().get(..length).unwrap_or_default());
+            incoming.consume(length);
+        }
+        Ok(kept)
+    }
+
+    /// Receives more; false at the regular end of a body that lasts until the connection closes.
+    async fn receive(
+        &self,
+        incoming: &mut Incoming,
+        reader: &mut (impl AsyncRead + Unpin),
+        idle: Duration,
+    ) -> Result<bool, BodyError> {
+        match timeout(idle, incoming.fill(reader)).await {
+            Err(_) => Err(BodyError::ReadTimeout),
+            Ok(Err(error)) => Err(BodyError::Read(error)),
+            Ok(Ok(0)) if matches!(self.state, State::UntilClose) => Ok(false),
+            Ok(Ok(0)) => Err(BodyError::Ended),
+            Ok(Ok(_)) => Ok(true),
+        }
+    }
+}
+
+/// A body, or its beginning, that was kept.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The bytes as they came, to be forwarded.
+    pub(super) raw: Vec<u8>,
+    /// The content without the framing, to be judged.
+    pub(super) content: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(5);
+
+    async fn check(framing: Framing, bytes: &str) -> (Result<(), String>, String, String) {
+        let (mut incoming, mut reader, mut out) = (Incoming::default(), bytes.as_bytes(), Vec::new());
+        let result = Body::new(framing).forward(&mut incoming, &mut reader, &mut out, IDLE).await;
+        let left = String::from_utf8(incoming.take_all()).unwrap();
+        (result.map_err(|error| error.to_string()), String::from_utf8(out).unwrap(), left)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_forwarded_as_it_came_and_not_one_byte_more() {
+        let chunks = "3;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n";
+        for (framing, body) in [(Framing::None, ""), (Framing::Length(4), "abcd"), (Framing::Chunked, chunks)] {
+            let (result, out, left) = check(framing, &format!("{body}GET /next")).await;
+            assert_eq!((result, out.as_str()), (Ok(()), body));
+            assert!(left == "GET /next" || framing == Framing::None);
+        }
+        assert_eq!(check(Framing::UntilClose, "abc").await, (Ok(()), "abc".into(), String::new()));
+    }
+
+    #[tokio::test]
+    async fn a_body_cut_short_or_malformed_is_an_error() {
+        assert!(check(Framing::Length(4), "abc").await.0.is_err());
+        assert!(check(Framing::Chunked, "3\r\nab").await.0.is_err());
+        let (result, out, _) = check(Framing::Chunked, "3\r\nabcX\r\n").await;
+        assert_eq!((result.is_err(), out.as_str()), (true, ""));
+    }
+
+    #[tokio::test]
+    async fn a_kept_body_stops_at_the_cap_and_goes_on_from_there() {
+        let chunks = "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n";
+        for cap in 0..chunks.len() + 3 {
+            let (mut incoming, mut reader, mut out) = (Incoming::default(), chunks.as_bytes(), Vec::new());
+            let mut body = Body::new(Framing::Chunked);
+            let kept = body.keep(&mut incoming, &mut reader, cap, IDLE).await.unwrap();
+            assert_eq!(body.done(), cap >= chunks.len());
+            assert!(kept.raw.len() <= cap && b"abcdefg".starts_with(&kept.content));
+            out.extend_from_slice(&kept.raw);
+            body.forward(&mut incoming, &mut reader, &mut out, IDLE).await.unwrap();
+            assert_eq!(out, chunks.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! One connection of an agent: who it is, where it was going, and what is written of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outcall_schema::decision::RuleIndex;
+use outcall_schema::facts::{Fact, Facts};
+use outcall_schema::layer::Layer;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::context::{Context, Limits};
+use super::incoming::Incoming;
+use super::judge::{Refusal, Subject};
+use super::sniff::{Carries, sniff};
+use super::{http, raw, tunnel};
+use crate::audit::Record;
+use crate::snapshot::Snapshot;
+
+/// How long a refused client may take to read why before its connection ends.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much is thrown away of what a refused client is still sending.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// One connection of an agent.
+pub(super) struct Connection {
+    pub(super) context: Arc<Context>,
+    pub(super) agent: Arc<str>,
+    /// Where the connection was going before the kernel redirected it; `None` when it was meant for the proxy.
+    pub(super) destination: Option<SocketAddr>,
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+impl Connection {
+    pub(super) fn limits(&self) -> &Limits {
+        &self.context.limits
+    }
+
+    /// The policy for one request or tunnel, from beginning to end.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.context.policy.load_full()
+    }
+
+    /// Serves the connection until it ends.
+    pub(super) async fn run(mut self, mut stream: TcpStream) {
+        let mut incoming = Incoming::default();
+        let Some(destination) = self.destination else {
+            http::serve(&mut self, &mut stream, incoming).await;
+            return;
+        };
+        match self.first_bytes(&mut stream, &mut incoming).await {
+            First::Carries(Carries::Tls) => tunnel::transparent(&self, &mut stream, incoming, destination).await,
+            First::Carries(Carries::Http) => http::serve(&mut self, &mut stream, incoming).await,
+            First::Carries(Carries::Other) => raw::serve(&self, &mut stream, incoming, destination).await,
+            First::Silent => raw::serve_silent(&mut self, &mut stream, incoming, destination).await,
+            First::Gone => {}
+        }
+    }
+
+    /// Waits for enough bytes to tell what the connection carries.
+    async fn first_bytes(&self, stream: &mut TcpStream, incoming: &mut Incoming) -> First {
+        match tokio::time::timeout(self.limits().silence, incoming.fill(stream)).await {
+            // A client that sends nothing may still want to hear the server.
+            Err(_) | Ok(Ok(0)) => return First::Silent,
+            Ok(Err(_)) => return First::Gone,
+            Ok(Ok(_)) => {}
+        }
+        First::Carries(self.recognise(stream, incoming).await)
+    }
+
+    /// Reads on until what was received tells what it is. What never tells, within the time that a head may take, is
+    /// left to the HTTP parser to refuse: a request could still come of it.
+    pub(super) async fn recognise(&self, stream: &mut TcpStream, incoming: &mut Incoming) -> Carries {
+        let enough = async {
+            loop {
+                if let Some(carries) = sniff(incoming.unread()) {
+                    return carries;
+                }
+                if !matches!(incoming.fill(stream).await, Ok(1..)) {
+                    return Carries::Other;
+                }
+            }
+        };
+        tokio::time::timeout(self.limits().head, enough).await.unwrap_or(Carries::Http)
+    }
+
+    /// Writes the record of a refusal.
+    pub(super) fn refused(&self, snapshot: &Snapshot, subject: &Subject, refusal: &Refusal) {
+        self.write(
+            Record::refusal(snapshot, subject.layer(), &subject.facts(None), refusal.rule, refusal.reason),
+            refusal,
+        );
+    }
+
+    /// Writes the record of a refusal before anything could be read.
+    pub(super) fn unreadable(&self, snapshot: &Snapshot, layer: Layer, refusal: &Refusal) {
+        let facts = Facts {
+            agent_name: Fact::Known(&self.agent),
+            network_ip: self.destination.map_or(Fact::Unknown, |to| Fact::Known(to.ip())),
+            network_port: self.destination.map_or(Fact::Unknown, |to| Fact::Known(i64::from(to.port()))),
+            ..Facts::default()
+        };
+        self.write(Record::refusal(snapshot, layer, &facts, refusal.rule, refusal.reason), refusal);
+    }
+
+    /// Writes the record of what passes, to the address that it goes to.
+    pub(super) fn allowed(&self, snapshot: &Snapshot, subject: &Subject, address: SocketAddr, rule: RuleIndex) {
+        let facts = subject.facts(Some(address.ip()));
+        self.context.audit.record(&Record::allowed(snapshot, subject.layer(), &facts, rule));
+    }
+
+    fn write(&self, record: Record, refusal: &Refusal) {
+        let record = match &refusal.detail {
+            Some(detail) => record.with("detail", detail),
+            None => record,
+        };
+        self.context.audit.record(&record);
+    }
+}
+
+/// What came first on a redirected connection.
+enum First {
+    Carries(Carries),
+    Silent,
+    Gone,
+}
+
+/// Ends a connection with a reset, so that the client fails at once.
+pub(super) fn reset(stream: &TcpStream) {
+    // Should the kernel not know the option, the connection still ends, if more politely.
+    let _ = stream.set_zero_linger();
+}
+
+/// Writes last words and closes. What the client is still sending is read and thrown away for a moment: closing with
+/// unread bytes would reset the connection and could take the last words with it (RFC 9112, section 9.6).
+pub(super) async fn last_words(
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    words: &[u8],
+) {
+    let goodbye = async {
+        writer.write_all(words).await?;
+        writer.shutdown().await?;
+        let mut buffer = Vec::with_capacity(4096);
+        let mut dropped = 0;
+        while dropped < LINGER_BYTES {
+            match reader.read_buf(&mut buffer).await? {
+                0 => break,
+                length => dropped += length,
+            }
+            buffer.clear();
+        }
+        std::io::Result::Ok(())
+    };
+    // Whoever does not listen loses the explanation and nothing else.
+    let _ = tokio::time::timeout(LINGER, goodbye).await;
+}

@@ -1,0 +1,350 @@
+//! Serves the HTTP/1.1 requests of one connection, each judged by itself, one after the other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use outcall_schema::host::Host;
+use outcall_schema::layer::Layer;
+use outcall_schema::reason::Reason;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::body::{Body, BodyError, Kept};
+use super::connection::{Connection, last_words};
+use super::exchange::{self, Ended, Exchange, Upstream};
+use super::fields::{EndOfHead, Framing, HeadError};
+use super::incoming::Incoming;
+use super::judge::{self, Asked, BodyText, Greeting, Kind, Refusal, Subject};
+use super::request::{Form, Persistence, Request};
+use super::upstream::{self, Candidate, Found};
+use super::{refuse, tunnel};
+use crate::snapshot::Snapshot;
+
+/// What asks a waiting client for its body (RFC 9110, section 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Serves requests until the connection ends. The next one is not read before the answer to the one before is complete;
+/// what a client sends ahead waits in a bounded buffer, and then in the kernel's.
+pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, incoming: Incoming) {
+    let (reader, writer) = stream.split();
+    let mut session = Session { connection, reader, writer, incoming, upstream: None };
+    let mut first = true;
+    loop {
+        let next = match session.head(first).await {
+            Head::Whole(head) => session.request(&head).await,
+            Head::Refused(refusal) => session.unreadable(&refusal),
+            Head::Over => return,
+        };
+        match next {
+            Next::Request => first = false,
+            Next::End => return,
+            Next::Words(words) => {
+                return last_words(&mut session.reader, &mut session.writer, &words).await;
+            }
+        }
+    }
+}
+
+/// What comes after a request.
+enum Next {
+    /// Another one.
+    Request,
+    /// Nothing.
+    End,
+    /// The connection ends with these words.
+    Words(Vec<u8>),
+}
+
+/// What was received instead of, or as, a head.
+enum Head {
+    Whole(Vec<u8>),
+    Refused(Refusal),
+    /// The client is done, or we are.
+    Over,
+}
+
+struct Session<'a> {
+    connection: &'a mut Connection,
+    reader: ReadHalf<'a>,
+    writer: WriteHalf<'a>,
+    incoming: Incoming,
+    /// The connection that the last request went out on, if it can take another.
+    upstream: Option<Upstream>,
+}
+
+impl Session<'_> {
+    /// Waits for a request and reads its head.
+    async fn head(&mut self, first: bool) -> Head {
+        let limits = self.connection.limits();
+        let patience = if first { limits.head } else { limits.keep_alive };
+        if self.incoming.unread().is_empty() {
+            let received = tokio::select! {
+                received = timeout(patience, self.incoming.fill(&mut self.reader)) => received,
+                _ = self.connection.shutdown.wait_for(|stop| *stop) => return Head::Over,
+            };
+            if !matches!(received, Ok(Ok(1..))) {
+                return Head::Over;
+            }
+        }
+        let deadline = Instant::now() + self.connection.limits().head;
+        let mut end = EndOfHead::default();
+        loop {
+            match end.find(self.incoming.unread()) {
+                Ok(Some(length)) => return Head::Whole(self.incoming.take(length)),
+                Ok(None) => {}
+                Err(error) => return Head::Refused(ambiguous(error)),
+            }
+            match timeout_at(deadline, self.incoming.fill(&mut self.reader)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Head::Over,
+                Err(_) => return Head::Refused(Refusal::of(Reason::AgentTimeout)),
+            }
+        }
+    }
+
+    /// Refuses what is no request, and ends the connection: where the next one would begin is not known.
+    fn unreadable(&self, refusal: &Refusal) -> Next {
+        let snapshot = self.connection.snapshot();
+        self.connection.unreadable(&snapshot, Layer::Http, refusal);
+        Next::Words(refuse::response(&snapshot.manifest, refusal, "", Persistence::Close))
+    }
+
+    async fn request(&mut self, head: &[u8]) -> Next {
+        let request = match Request::parse(head) {
+            Ok(request) => request,
+            Err(error) => return self.unreadable(&ambiguous(error)),
+        };
+        let port = match self.port(&request) {
+            Ok(port) => port,
+            Err(refusal) => return self.unreadable(&refusal),
+        };
+        let snapshot = self.connection.snapshot();
+        let host = request.authority.host.clone();
+        let agent = Arc::clone(&self.connection.agent);
+        if request.form == Form::Connect {
+            let subject = Subject::new(&agent, host, port, Kind::Tunnel(Greeting::Pending));
+            let client = (&mut self.reader, &mut self.writer);
+            return match tunnel::connect(self.connection, client, &mut self.incoming, &snapshot, subject).await {
+                Ok(()) => Next::End,
+                Err((refusal, subject)) => self.refuse(&snapshot, &subject, &request, &refusal, true).await,
+            };
+        }
+        let mut subject = Subject::new(&agent, host, port, Kind::Request(asked(&request, self.connection)));
+        let mut body = Body::new(request.framing);
+        let mut kept = Kept::default();
+        match self.candidates(&snapshot, &mut subject, &request, &mut body, &mut kept).await {
+            Ok(candidates) => self.forward(&snapshot, &subject, &request, &candidates, body, kept).await,
+            Err(Failed::Refused(refusal)) => self.refuse(&snapshot, &subject, &request, &refusal, body.done()).await,
+            Err(Failed::Gone) => Next::End,
+        }
+    }
+
+    /// The port a request goes to, if its form and its host go with the connection that it came on.
+    fn port(&self, request: &Request<'_>) -> Result<u16, Refusal> {
+        let ambiguous = |detail| Err(Refusal::because(Reason::AmbiguousRequest, detail));
+        let port = request.authority.port.unwrap_or(80);
+        let Some(destination) = self.connection.destination else {
+            return match request.form {
+                Form::Absolute | Form::Connect => Ok(port),
+                Form::Origin => ambiguous("a proxy is asked with an absolute target or with CONNECT"),
+            };
+        };
+        if request.form == Form::Connect {
+            return ambiguous("CONNECT on a connection that was not meant for a proxy of ours");
+        }
+        if port != destination.port() {
+            return ambiguous("the Host field names another port than the connection's");
+        }
+        match request.authority.host {
+            Host::Ip(address) if address != destination.ip() => Err(Refusal::because(
+                Reason::HostMismatch,
+                "the Host field names another address than the connection's",
+            )),
+            Host::Ip(_) | Host::Name(_) => Ok(port),
+        }
+    }
+
+    /// The addresses that the request may go to, each judged with all that it takes to judge it: the body is read here
+    /// if the answer depends on it, and only then.
+    async fn candidates(
+        &mut self,
+        snapshot: &Snapshot,
+        subject: &mut Subject,
+        request: &Request<'_>,
+        body: &mut Body,
+        kept: &mut Kept,
+    ) -> Result<Vec<Candidate>, Failed> {
+        judge::early(snapshot, subject)?;
+        let addresses = upstream::addresses(self.connection, snapshot, subject).await?;
+        if let Found::Allowed(candidates) = upstream::judge(snapshot, subject, &addresses)? {
+            return Ok(candidates);
+        }
+        *kept = self.keep(request, body).await?;
+        if let Kind::Request(asked) = &mut subject.kind {
+            asked.body = if body.done() { judge::text(&kept.content) } else { BodyText::Null };
+        }
+        match upstream::judge(snapshot, subject, &addresses)? {
+            Found::Allowed(candidates) => Ok(candidates),
+            Found::Undecided => Err(Failed::Refused(Refusal::of(Reason::NoRuleAllows))),
+        }
+    }
+
+    async fn keep(&mut self, request: &Request<'_>, body: &mut Body) -> Result<Kept, Failed> {
+        if request.expects_continue && self.incoming.unread().is_empty() {
+            self.writer.write_all(CONTINUE).await.map_err(|_| Failed::Gone)?;
+        }
+        let limits = self.connection.limits();
+        let kept = body.keep(&mut self.incoming, &mut self.reader, limits.body_bytes, limits.body).await;
+        kept.map_err(|error| match refusal_of_body(&error) {
+            Some(refusal) => Failed::Refused(refusal),
+            None => Failed::Gone,
+        })
+    }
+
+    async fn forward(
+        &mut self,
+        snapshot: &Snapshot,
+        subject: &Subject,
+        request: &Request<'_>,
+        candidates: &[Candidate],
+        mut body: Body,
+        kept: Kept,
+    ) -> Next {
+        let mut first = request.forwarded();
+        first.extend_from_slice(&kept.raw);
+        let nothing_more = body.done();
+        loop {
+            let (mut upstream, candidate, reused) = match self.upstream(snapshot, subject, candidates).await {
+                Ok(upstream) => upstream,
+                Err(refusal) => return self.refuse(snapshot, subject, request, &refusal, nothing_more).await,
+            };
+            let exchange =
+                Exchange { connection: self.connection, snapshot, subject, request, candidate, first: &first };
+            let client = (&mut self.incoming, &mut self.reader, &mut self.writer);
+            match exchange::run(&exchange, client, &mut upstream, &mut body).await {
+                Ended::Complete { client: Persistence::KeepAlive, upstream: persistence } => {
+                    self.upstream = (persistence == Persistence::KeepAlive).then_some(upstream);
+                    return Next::Request;
+                }
+                Ended::Complete { .. } => return Next::Words(Vec::new()),
+                Ended::Closed => return Next::End,
+                // An idle connection that the server was closing just then: nothing was answered, and the request can
+                // be sent again (RFC 9110, section 9.2.2).
+                Ended::Unanswered(_) if reused && nothing_more && idempotent(request.method) => {}
+                Ended::Unanswered(refusal) => {
+                    return self.refuse(snapshot, subject, request, &refusal, body.done()).await;
+                }
+            }
+        }
+    }
+
+    /// A connection to one of the candidates: the one in use, if it goes to the same place, or a new one.
+    async fn upstream(
+        &mut self,
+        snapshot: &Snapshot,
+        subject: &Subject,
+        candidates: &[Candidate],
+    ) -> Result<(Upstream, Candidate, bool), Refusal> {
+        if let Some(upstream) = self.upstream.take().filter(|upstream| upstream.is_for(subject) && upstream.usable()) {
+            let same = |candidate: &&Candidate| candidate.address == upstream.address;
+            if let Some(candidate) = candidates.iter().find(same) {
+                return Ok((upstream, *candidate, true));
+            }
+        }
+        let (stream, candidate) = upstream::dial(self.connection, snapshot, candidates).await?;
+        Ok((Upstream::new(subject, candidate.address, stream), candidate, false))
+    }
+
+    /// Answers a refused request. The connection goes on if the whole request was read.
+    async fn refuse(
+        &mut self,
+        snapshot: &Snapshot,
+        subject: &Subject,
+        request: &Request<'_>,
+        refusal: &Refusal,
+        whole: bool,
+    ) -> Next {
+        self.connection.refused(snapshot, subject, refusal);
+        let persistence = if whole { request.persistence } else { Persistence::Close };
+        let words = refuse::response(&snapshot.manifest, refusal, request.method, persistence);
+        match persistence {
+            Persistence::Close => Next::Words(words),
+            Persistence::KeepAlive => match self.writer.write_all(&words).await {
+                Ok(()) => Next::Request,
+                Err(_) => Next::End,
+            },
+        }
+    }
+}
+
+/// Why a request goes nowhere.
+enum Failed {
+    Refused(Refusal),
+    /// The client went away.
+    Gone,
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Failed {
+        Failed::Refused(refusal)
+    }
+}
+
+/// What conditions see of a request. A body that cannot fit the cap, or that there is none of, is known at once.
+fn asked(request: &Request<'_>, connection: &Connection) -> Asked {
+    let cap = connection.limits().body_bytes as u64;
+    let (body_size, body) = match request.framing {
+        Framing::None | Framing::Length(0) => (0, judge::text(&[])),
+        Framing::Length(length) => {
+            let body = if length > cap { BodyText::Null } else { BodyText::Pending };
+            (i64::try_from(length).unwrap_or(i64::MAX), body)
+        }
+        Framing::Chunked | Framing::UntilClose => (-1, BodyText::Pending),
+    };
+    Asked {
+        method: request.method.to_owned(),
+        path: request.path.clone().into_owned(),
+        headers: request.headers(),
+        body_size,
+        body,
+    }
+}
+
+fn ambiguous(error: HeadError) -> Refusal {
+    let reason = if error == HeadError::TooLarge { Reason::HeadTooLarge } else { Reason::AmbiguousRequest };
+    Refusal::because(reason, error)
+}
+
+/// What a body that did not come in whole is refused for; `None` where the client went away.
+pub(super) fn refusal_of_body(error: &BodyError) -> Option<Refusal> {
+    match error {
+        BodyError::Malformed(_) => Some(Refusal::because(Reason::AmbiguousRequest, error)),
+        BodyError::ReadTimeout => Some(Refusal::because(Reason::AgentTimeout, error)),
+        BodyError::Ended | BodyError::Read(_) | BodyError::Write(_) | BodyError::WriteTimeout => None,
+    }
+}
+
+/// Methods that may be repeated (RFC 9110, section 9.2.2).
+fn idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
+
+impl Upstream {
+    fn new(subject: &Subject, address: SocketAddr, stream: TcpStream) -> Upstream {
+        let host = subject.host().clone();
+        Upstream { host, port: subject.port, address, stream, incoming: Incoming::default() }
+    }
+
+    fn is_for(&self, subject: &Subject) -> bool {
+        self.host == *subject.host() && self.port == subject.port
+    }
+
+    /// Whether another request can be sent: the server has neither closed nor said anything unasked, which the next
+    /// answer would be mistaken for.
+    fn usable(&self) -> bool {
+        let nothing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+        self.incoming.unread().is_empty() && self.stream.try_read(&mut [0]).as_ref().is_err_and(nothing)
+    }
+}

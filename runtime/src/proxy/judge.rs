@@ -1,0 +1,257 @@
+//! Asks the policy about one connection or request, as often as more becomes known.
+//!
+//! Invariant: nothing here waits, resolves or dials; a subject is judged by one snapshot from beginning to end.
+
+use std::net::IpAddr;
+
+use outcall_schema::addr;
+use outcall_schema::decision::{Outcome, RuleIndex, Verdict};
+use outcall_schema::facts::{Fact, Facts, Headers};
+use outcall_schema::field::Field;
+use outcall_schema::host::Host;
+use outcall_schema::layer::Layer;
+use outcall_schema::reason::Reason;
+
+use crate::snapshot::Snapshot;
+
+/// Why something is refused, and by which rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    pub(super) rule: Option<RuleIndex>,
+    /// What was found, where the reason's own words say too little.
+    pub(super) detail: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal that no rule brought about.
+    pub(super) fn of(reason: Reason) -> Refusal {
+        Refusal { reason, rule: None, detail: None }
+    }
+
+    /// The same with what was found.
+    pub(super) fn because(reason: Reason, detail: impl std::fmt::Display) -> Refusal {
+        Refusal { reason, rule: None, detail: Some(detail.to_string()) }
+    }
+
+    fn by(reason: Reason, rule: RuleIndex) -> Refusal {
+        Refusal { reason, rule: Some(rule), detail: None }
+    }
+}
+
+/// What a plain-text request says.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: Headers,
+    /// As declared; -1 when not known.
+    pub(super) body_size: i64,
+    pub(super) body: BodyText,
+}
+
+/// A request's body as far as conditions see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BodyText {
+    /// Not read yet.
+    Pending,
+    /// Read.
+    Text(String),
+    /// Not within the cap: null.
+    Null,
+}
+
+/// What a ClientHello says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Greeting {
+    /// Not read yet.
+    Pending,
+    /// Read. The name is empty when there was none.
+    Known { server_name: String, alpn: Vec<String> },
+}
+
+/// What is judged, and all that is known of it so far.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) agent: String,
+    pub(super) port: u16,
+    pub(super) kind: Kind,
+    host: Host,
+    host_text: String,
+}
+
+/// What kind of question it is, which says the layer.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// A tunnel, at the connect layer.
+    Tunnel(Greeting),
+    /// A request in the clear, at the http layer.
+    Request(Asked),
+    /// Bytes of no known protocol, at the network layer. The host is an address.
+    Raw,
+}
+
+impl Subject {
+    pub(super) fn new(agent: &str, host: Host, port: u16, kind: Kind) -> Subject {
+        let host_text = host.as_text().into_owned();
+        Subject { agent: agent.to_owned(), port, kind, host, host_text }
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(super) fn layer(&self) -> Layer {
+        match self.kind {
+            Kind::Tunnel(_) => Layer::Connect,
+            Kind::Request(_) => Layer::Http,
+            Kind::Raw => Layer::Network,
+        }
+    }
+
+    /// The facts, with the address where one has been chosen.
+    pub(super) fn facts(&self, address: Option<IpAddr>) -> Facts<'_> {
+        let own = match self.host {
+            Host::Ip(address) => Some(address),
+            Host::Name(_) => None,
+        };
+        let common = Facts {
+            network_ip: address.or(own).map_or(Fact::Pending, Fact::Known),
+            network_port: Fact::Known(i64::from(self.port)),
+            network_protocol: Fact::Known("tcp"),
+            agent_name: Fact::Known(&self.agent),
+            ..Facts::default()
+        };
+        if let Kind::Raw = self.kind {
+            return common;
+        }
+        let named = Facts {
+            network_hostname: if own.is_some() { Fact::Unknown } else { Fact::Known(&self.host_text) },
+            http_host: Fact::Known(&self.host_text),
+            ..common
+        };
+        match &self.kind {
+            Kind::Raw => named,
+            Kind::Tunnel(greeting) => {
+                let (tls_sni, tls_alpn) = match greeting {
+                    Greeting::Pending => (Fact::Pending, Fact::Pending),
+                    Greeting::Known { server_name, alpn } => {
+                        (Fact::Known(server_name.as_str()), Fact::Known(alpn.as_slice()))
+                    }
+                };
+                let (http_method, http_path) = (Fact::Known("CONNECT"), Fact::Known("/"));
+                Facts { http_method, http_path, http_scheme: Fact::Known("https"), tls_sni, tls_alpn, ..named }
+            }
+            Kind::Request(asked) => Facts {
+                http_method: Fact::Known(&asked.method),
+                http_path: Fact::Known(&asked.path),
+                http_scheme: Fact::Known("http"),
+                http_headers: Fact::Known(&asked.headers),
+                http_body_size: Fact::Known(asked.body_size),
+                http_body: match &asked.body {
+                    BodyText::Pending => Fact::Pending,
+                    BodyText::Text(text) => Fact::Known(Some(text)),
+                    BodyText::Null => Fact::Known(None),
+                },
+                ..named
+            },
+        }
+    }
+
+    /// Whether something about the subject itself, and not just the address, is yet to be known.
+    fn incomplete(&self) -> bool {
+        match &self.kind {
+            Kind::Raw => false,
+            Kind::Tunnel(greeting) => *greeting == Greeting::Pending,
+            Kind::Request(asked) => asked.body == BodyText::Pending,
+        }
+    }
+}
+
+/// An answer that lets something go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// Allowed by this rule, whatever else becomes known.
+    Allowed(RuleIndex),
+    /// To be asked again when more is known.
+    Undecided,
+}
+
+/// Judges before the address is known. What is refused here is never resolved.
+pub(super) fn early(snapshot: &Snapshot, subject: &Subject) -> Result<Judged, Refusal> {
+    match snapshot.program.decide(subject.layer(), &subject.facts(None)) {
+        Outcome::Decided(verdict) => settle(snapshot, subject, verdict).map(Judged::Allowed),
+        Outcome::Undecided => Ok(Judged::Undecided),
+    }
+}
+
+/// Judges with one address that could be dialled. `Undecided` only while the subject is incomplete.
+pub(super) fn at_address(snapshot: &Snapshot, subject: &Subject, address: IpAddr) -> Result<Judged, Refusal> {
+    let facts = subject.facts(Some(address));
+    let rule = match snapshot.program.decide(subject.layer(), &facts) {
+        Outcome::Decided(verdict) => settle(snapshot, subject, verdict)?,
+        Outcome::Undecided if subject.incomplete() => return Ok(Judged::Undecided),
+        Outcome::Undecided => return Err(Refusal::of(Reason::NoRuleAllows)),
+    };
+    let egress = snapshot.manifest.rule(rule).and_then(|row| row.egress.as_ref());
+    if addr::special(address).is_some() && !egress.is_some_and(|egress| egress.allow_private_ips) {
+        return Err(Refusal { detail: Some(address.to_string()), ..Refusal::by(Reason::PrivateAddress, rule) });
+    }
+    let obligations = snapshot.program.obligations(subject.layer(), &facts);
+    match obligations.rules.first() {
+        Some(obligation) => Err(Refusal::by(Reason::ObligationUnavailable, *obligation)),
+        None if obligations.settled => Ok(Judged::Allowed(rule)),
+        None if subject.incomplete() => Ok(Judged::Undecided),
+        None => Err(Refusal::by(Reason::ObligationUnavailable, rule)),
+    }
+}
+
+/// Judges a response's head: hold and enrich rules may apply to it, and nothing here can act on them.
+pub(super) fn response(
+    snapshot: &Snapshot,
+    subject: &Subject,
+    address: IpAddr,
+    status: u16,
+    headers: impl FnOnce() -> Headers,
+) -> Result<(), Refusal> {
+    let program = &snapshot.program;
+    let reads = |field| program.reads(Layer::Response, field);
+    if !reads(Field::ResponseStatus) && !reads(Field::ResponseHeaders) {
+        // Without these fields a rule is as true for the response as it was for the request.
+        return Ok(());
+    }
+    let headers = headers();
+    let facts = Facts {
+        response_status: Fact::Known(i64::from(status)),
+        response_headers: Fact::Known(&headers),
+        ..subject.facts(Some(address))
+    };
+    // What never became known about the request, its body above all, is as good as null by now.
+    let facts = Facts { http_body: facts.http_body.known().map_or(Fact::Known(None), Fact::Known), ..facts };
+    let obligations = program.obligations(Layer::Response, &facts);
+    match obligations.rules.first() {
+        Some(rule) => Err(Refusal::by(Reason::ObligationUnavailable, *rule)),
+        None if obligations.settled => Ok(()),
+        None => Err(Refusal::of(Reason::ObligationUnavailable)),
+    }
+}
+
+fn settle(snapshot: &Snapshot, subject: &Subject, verdict: Verdict) -> Result<RuleIndex, Refusal> {
+    match verdict {
+        Verdict::Block(None) if matches!(subject.kind, Kind::Raw) => Err(Refusal::of(Reason::RawTraffic)),
+        Verdict::Block(None) => Err(Refusal::of(Reason::NoRuleAllows)),
+        Verdict::Block(Some(rule)) => Err(Refusal::by(Reason::BlockedByRule, rule)),
+        Verdict::Intercept(rule) => Err(Refusal::by(Reason::InterceptionUnavailable, rule)),
+        Verdict::Allow(rule) => {
+            let egress = snapshot.manifest.rule(rule).and_then(|row| row.egress.as_ref());
+            // An allow rule always has its egress settings; one without them opens nothing.
+            let open = egress.is_some_and(|egress| egress.opens(subject.port));
+            if open { Ok(rule) } else { Err(Refusal::by(Reason::PortNotOpen, rule)) }
+        }
+    }
+}
+
+/// A body as conditions see it: invalid UTF-8 becomes U+FFFD.
+pub(super) fn text(content: &[u8]) -> BodyText {
+    BodyText::Text(String::from_utf8_lossy(content).into_owned())
+}

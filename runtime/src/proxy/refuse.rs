@@ -1,0 +1,79 @@
+//! What an agent sees of a refusal or a failure: HTTP responses and TLS alerts.
+
+use outcall_schema::artifact::manifest::Manifest;
+use outcall_schema::reason::{Fault, Reason};
+
+use super::judge::Refusal;
+use super::request::Persistence;
+
+/// The answer to a request that is refused or failed. `HEAD` gets the same head and no body.
+pub(super) fn response(manifest: &Manifest, refusal: &Refusal, method: &str, persistence: Persistence) -> Vec<u8> {
+    let (status, phrase) = status(refusal.reason);
+    let row = refusal.reason.row();
+    let rule = manifest.rule_name(refusal.rule);
+    let (headers, body) = match (status, row.fault) {
+        (403, Fault::Policy) => (format!("X-Outcall-Block-Reason: {rule}\r\n"), format!("Blocked by outcall: {rule}")),
+        (403, _) => (
+            format!("X-Outcall-Block-Reason: {rule}\r\nX-Outcall-Failure-Reason: {}\r\n", row.code),
+            format!("Blocked by outcall: {rule}"),
+        ),
+        (502..=504, _) => (
+            format!("X-Outcall-Failure-Reason: {}\r\n", row.code),
+            format!("Outcall could not complete the request: {}", row.words),
+        ),
+        _ => {
+            let detail = refusal.detail.as_deref().unwrap_or(row.words);
+            let headers = format!("X-Outcall-Block-Reason: {}\r\n", row.code);
+            (headers, format!("Refused by outcall: {}: {detail}", row.code))
+        }
+    };
+    let close = if persistence == Persistence::Close { "Connection: close\r\n" } else { "" };
+    let length = body.len();
+    let mut response = format!(
+        "HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{headers}{close}\r\n"
+    );
+    if method != "HEAD" {
+        response.push_str(&body);
+    }
+    response.into_bytes()
+}
+
+/// The status code that stands for a reason.
+pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
+    match reason {
+        Reason::Allowed => (200, "OK"),
+        Reason::BlockedByRule
+        | Reason::NoRuleAllows
+        | Reason::PrivateAddress
+        | Reason::PortNotOpen
+        | Reason::RecordTypeNotAllowed
+        | Reason::RawTraffic
+        | Reason::InterceptionUnavailable
+        | Reason::ObligationUnavailable => (403, "Forbidden"),
+        Reason::AmbiguousRequest
+        | Reason::NotTls
+        | Reason::NotHttp
+        | Reason::SniMissing
+        | Reason::MalformedHello
+        | Reason::MalformedQuery => (400, "Bad Request"),
+        Reason::AgentTimeout => (408, "Request Timeout"),
+        Reason::HostMismatch => (421, "Misdirected Request"),
+        Reason::HeadTooLarge => (431, "Request Header Fields Too Large"),
+        Reason::ResolutionFailed | Reason::UpstreamUnreachable | Reason::UpstreamMalformed => (502, "Bad Gateway"),
+        Reason::TooManyConnections => (503, "Service Unavailable"),
+        Reason::UpstreamTimeout => (504, "Gateway Timeout"),
+    }
+}
+
+/// The fatal TLS alert that tells a client why its connection ends (RFC 8446, section 6.2).
+pub(super) const fn alert(reason: Reason) -> [u8; 7] {
+    let description = match reason {
+        Reason::HostMismatch => 112,                      // unrecognized_name
+        Reason::SniMissing => 109,                        // missing_extension
+        Reason::MalformedHello | Reason::NotTls => 50,    // decode_error
+        Reason::AgentTimeout => 90,                       // user_canceled
+        _ if matches!(status(reason).0, 500..=599) => 80, // internal_error
+        _ => 49,                                          // access_denied
+    };
+    [0x15, 3, 3, 0, 2, 2, description]
+}

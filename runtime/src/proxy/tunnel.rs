@@ -1,0 +1,213 @@
+//! TLS connections that pass as they are: CONNECT, and redirected ones. The ClientHello's server name must be the name
+//! that was judged.
+
+use std::net::SocketAddr;
+
+use outcall_schema::host::Host;
+use outcall_schema::layer::Layer;
+use outcall_schema::reason::Reason;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::{Connection, last_words};
+use super::hello::{Hello, HelloError, HelloReader};
+use super::incoming::Incoming;
+use super::judge::{self, Greeting, Kind, Refusal, Subject};
+use super::refuse;
+use super::relay::relay;
+use super::upstream::{self, Candidate, Found};
+use crate::snapshot::Snapshot;
+
+/// The answer to a CONNECT that passes (RFC 9110, section 9.3.6).
+const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+
+/// Serves a redirected TLS connection. The name is the ClientHello's, or without one the address it was going to; the
+/// port is the one it was going to. The address is one that we resolve and judge, not the one the agent chose.
+pub(super) async fn transparent(
+    connection: &Connection,
+    stream: &mut TcpStream,
+    mut incoming: Incoming,
+    destination: SocketAddr,
+) {
+    let snapshot = connection.snapshot();
+    let (mut reader, mut writer) = stream.split();
+    let (hello, bytes) = match read_hello(connection, &mut reader, &mut incoming).await {
+        Ok(read) => read,
+        Err(Unread::Gone) => return,
+        Err(Unread::Refused(refusal)) => {
+            connection.unreadable(&snapshot, Layer::Connect, &refusal);
+            return last_words(&mut reader, &mut writer, &refuse::alert(refusal.reason)).await;
+        }
+    };
+    let host = hello.server_name.clone().map_or(Host::Ip(destination.ip()), Host::Name);
+    let subject = Subject::new(&connection.agent, host, destination.port(), Kind::Tunnel(greeting(hello)));
+    match reach(connection, &snapshot, &subject).await {
+        Ok((upstream, candidate)) => {
+            connection.allowed(&snapshot, &subject, candidate.address, candidate.rule);
+            copy(connection, &mut reader, &mut writer, upstream, &bytes).await;
+        }
+        Err(refusal) => {
+            connection.refused(&snapshot, &subject, &refusal);
+            last_words(&mut reader, &mut writer, &refuse::alert(refusal.reason)).await;
+        }
+    }
+}
+
+/// Serves a CONNECT for `host` and `port`. Gives a refusal that is still to be answered in HTTP; once the tunnel was
+/// established there is none, and the connection has ended.
+///
+/// Where the policy does not look at the ClientHello, the upstream is dialled before the answer, so that the client
+/// learns of an unreachable one by status code. Where it does, the answer must come first, and what fails after it closes
+/// the connection with a TLS alert.
+pub(super) async fn connect(
+    connection: &Connection,
+    client: (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
+    incoming: &mut Incoming,
+    snapshot: &Snapshot,
+    mut subject: Subject,
+) -> Result<(), (Refusal, Subject)> {
+    let (reader, writer) = client;
+    let (addresses, dialled) = match prepare(connection, snapshot, &subject).await {
+        Ok(prepared) => prepared,
+        Err(refusal) => return Err((refusal, subject)),
+    };
+    if writer.write_all(ESTABLISHED).await.is_err() {
+        return Ok(());
+    }
+    let opened = match read_hello(connection, reader, incoming).await {
+        Err(Unread::Gone) => return Ok(()),
+        Err(Unread::Refused(refusal)) => Err(refusal),
+        Ok((hello, bytes)) => {
+            let named = same_name(subject.host(), &hello);
+            subject.kind = Kind::Tunnel(greeting(hello));
+            match named {
+                Ok(()) => settle(connection, snapshot, &subject, &addresses, dialled).await.map(|open| (open, bytes)),
+                Err(refusal) => Err(refusal),
+            }
+        }
+    };
+    match opened {
+        Ok(((upstream, candidate), bytes)) => {
+            connection.allowed(snapshot, &subject, candidate.address, candidate.rule);
+            copy(connection, reader, writer, upstream, &bytes).await;
+        }
+        Err(refusal) => {
+            connection.refused(snapshot, &subject, &refusal);
+            // An alert means nothing to a client that does not speak TLS.
+            let alert = refuse::alert(refusal.reason);
+            let words: &[u8] = if refusal.reason == Reason::NotTls { &[] } else { &alert };
+            last_words(reader, writer, words).await;
+        }
+    }
+    Ok(())
+}
+
+/// The host's addresses, and the connection where no ClientHello can change the answer.
+type Prepared = (Vec<std::net::IpAddr>, Option<(TcpStream, Candidate)>);
+
+async fn prepare(connection: &Connection, snapshot: &Snapshot, subject: &Subject) -> Result<Prepared, Refusal> {
+    judge::early(snapshot, subject)?;
+    let addresses = upstream::addresses(connection, snapshot, subject).await?;
+    let dialled = match upstream::judge(snapshot, subject, &addresses)? {
+        Found::Allowed(candidates) => Some(upstream::dial(connection, snapshot, &candidates).await?),
+        Found::Undecided => None,
+    };
+    Ok((addresses, dialled))
+}
+
+/// Judges again with the ClientHello known.
+async fn settle(
+    connection: &Connection,
+    snapshot: &Snapshot,
+    subject: &Subject,
+    addresses: &[std::net::IpAddr],
+    dialled: Option<(TcpStream, Candidate)>,
+) -> Result<(TcpStream, Candidate), Refusal> {
+    let addresses = match &dialled {
+        Some((_, candidate)) => &[candidate.address.ip()],
+        None => addresses,
+    };
+    match (upstream::judge(snapshot, subject, addresses)?, dialled) {
+        (Found::Allowed(_), Some(open)) => Ok(open),
+        (Found::Allowed(candidates), None) => upstream::dial(connection, snapshot, &candidates).await,
+        (Found::Undecided, _) => Err(Refusal::of(Reason::NoRuleAllows)),
+    }
+}
+
+async fn reach(
+    connection: &Connection,
+    snapshot: &Snapshot,
+    subject: &Subject,
+) -> Result<(TcpStream, Candidate), Refusal> {
+    judge::early(snapshot, subject)?;
+    let addresses = upstream::addresses(connection, snapshot, subject).await?;
+    settle(connection, snapshot, subject, &addresses, None).await
+}
+
+fn greeting(hello: Hello) -> Greeting {
+    Greeting::Known { server_name: hello.server_name.unwrap_or_default(), alpn: hello.alpn }
+}
+
+/// The server name must be the CONNECT's host. An address has no server name (RFC 6066, section 3).
+fn same_name(host: &Host, hello: &Hello) -> Result<(), Refusal> {
+    match (host, &hello.server_name) {
+        (Host::Name(name), Some(server_name)) if name == server_name => Ok(()),
+        (Host::Ip(_), None) => Ok(()),
+        (Host::Name(_), None) => Err(Refusal::of(Reason::SniMissing)),
+        (_, Some(server_name)) => {
+            Err(Refusal::because(Reason::HostMismatch, format_args!("the ClientHello names {server_name}")))
+        }
+    }
+}
+
+/// Why there is no hello.
+enum Unread {
+    /// The client went away without a word.
+    Gone,
+    Refused(Refusal),
+}
+
+async fn read_hello(
+    connection: &Connection,
+    reader: &mut (impl AsyncRead + Unpin),
+    incoming: &mut Incoming,
+) -> Result<(Hello, Vec<u8>), Unread> {
+    let deadline = Instant::now() + connection.limits().hello;
+    let mut hello = HelloReader::default();
+    let mut started = false;
+    loop {
+        let bytes = incoming.take_all();
+        started |= !bytes.is_empty();
+        match hello.push(&bytes) {
+            Ok(Some(read)) => return Ok((read, hello.into_bytes())),
+            Ok(None) => {}
+            Err(error) => {
+                let reason = if error == HelloError::NotTls { Reason::NotTls } else { Reason::MalformedHello };
+                return Err(Unread::Refused(Refusal::because(reason, error)));
+            }
+        }
+        match timeout_at(deadline, incoming.fill(reader)).await {
+            Ok(Ok(1..)) => {}
+            Ok(_) if started => {
+                let refusal = Refusal::because(Reason::MalformedHello, "the connection ended within the ClientHello");
+                return Err(Unread::Refused(refusal));
+            }
+            Ok(_) => return Err(Unread::Gone),
+            Err(_) => return Err(Unread::Refused(Refusal::of(Reason::AgentTimeout))),
+        }
+    }
+}
+
+async fn copy(
+    connection: &Connection,
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut upstream: TcpStream,
+    first: &[u8],
+) {
+    if upstream.write_all(first).await.is_ok() {
+        let mut server = upstream.split();
+        relay((reader, writer), (&mut server.0, &mut server.1), connection.limits().tunnel).await;
+    }
+}
