@@ -94,12 +94,20 @@ impl Messages {
         self.bytes.resize(padded, 0);
     }
 
+    /// Sends everything and waits for nothing.
+    ///
+    /// # Errors
+    /// What sending says.
+    pub fn send(&self, socket: impl AsFd) -> io::Result<()> {
+        netlink::send(socket, &self.bytes)
+    }
+
     /// Sends everything and waits for the acknowledgement of the message numbered `last`.
     ///
     /// # Errors
     /// The first error that the kernel reports for any of the messages.
     pub fn commit(&self, socket: impl AsFd, last: u32) -> io::Result<()> {
-        netlink::send(socket.as_fd(), &self.bytes)?;
+        self.send(socket.as_fd())?;
         let mut buffer = vec![0; ANSWER_BYTES];
         loop {
             let count = netlink::receive(socket.as_fd(), &mut buffer, RecvFlags::empty())?;

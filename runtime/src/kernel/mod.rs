@@ -1,5 +1,6 @@
 //! What is said to the kernel: routes, the ruleset, elements of its sets, and the packets it refused.
 
+pub mod counters;
 pub mod elements;
 pub mod log;
 pub mod message;

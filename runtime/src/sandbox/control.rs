@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::net::RecvFlags;
+
 use crate::sys::descriptors;
 use crate::sys::process::Ended;
 
@@ -75,8 +77,20 @@ impl Message {
     /// # Errors
     /// What recvmsg(2) says; `InvalidData` for anything but a message.
     pub(super) fn receive(socket: impl AsFd) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
+        Message::receive_with(socket, RecvFlags::empty())
+    }
+
+    /// The message that is there; `WouldBlock` when none is.
+    ///
+    /// # Errors
+    /// As [`Message::receive`].
+    pub(super) fn receive_now(socket: impl AsFd) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
+        Message::receive_with(socket, RecvFlags::DONTWAIT)
+    }
+
+    fn receive_with(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
         let mut buffer = [0; TEXT_BYTES + 16];
-        let (count, passed) = match descriptors::receive(socket, &mut buffer) {
+        let (count, passed) = match descriptors::receive(socket, &mut buffer, flags) {
             // A process that ends with messages unread resets the connection.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             received => received?,

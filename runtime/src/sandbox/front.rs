@@ -36,11 +36,10 @@ pub fn run(options: &Options) -> ! {
     }
 }
 
-fn complain(text: &str) {
-    #[expect(clippy::print_stderr, reason = "this is the command's own answer to the person who ran it")]
-    {
-        eprintln!("outcall: {text}");
-    }
+/// Tells the person who ran the command.
+pub(super) fn complain(text: &str) {
+    // When nobody listens there is nobody to tell.
+    let _ = io::Write::write_all(&mut io::stderr(), format!("outcall: {text}\n").as_bytes());
 }
 
 fn front(options: &Options) -> Result<Ended, SandboxError> {
@@ -50,7 +49,7 @@ fn front(options: &Options) -> Result<Ended, SandboxError> {
     let supervisor = match fork_into(&[]).map_err(SandboxError::step("start the supervisor"))? {
         Forked::Child => {
             drop((ours, signals));
-            supervisor::live(&theirs, options)
+            supervisor::live(theirs, options)
         }
         Forked::Parent(supervisor) => supervisor,
     };

@@ -25,7 +25,9 @@ mod front;
 mod inside;
 mod maps;
 mod mounts;
+mod refusals;
 mod ruleset;
+mod summary;
 mod supervisor;
 
 pub use error::SandboxError;

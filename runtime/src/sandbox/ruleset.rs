@@ -4,34 +4,37 @@ use super::{DNS_PORT, LOG_GROUP, PROXY_PORT};
 use crate::kernel::TABLE;
 use crate::kernel::route::{OWN_V4, OWN_V6};
 
-/// The sets of addresses that the DNS filter handed out, for as long as it said.
+/// The set of IPv4 addresses that the DNS filter handed out, for as long as it said. Part of every policy's ruleset.
 pub(super) const HANDED_V4: &str = "handed_v4";
 /// The same for IPv6.
 pub(super) const HANDED_V6: &str = "handed_v6";
+/// The counter of everything refused. Part of every policy's ruleset.
+pub(super) const REFUSED: &str = "refused";
+
+/// What stands before and after the part of `outcall.nft` that is policy; the rest is for a host with a bridge.
+const POLICY: &str = "# --- policy ---";
+const POLICY_END: &str = "# --- end of policy ---";
+
+/// The policy's sets, counters and chains; `None` when the text has no such part, or more than one.
+pub(super) fn policy_part(nft: &str) -> Option<&str> {
+    let (_, rest) = nft.split_once(POLICY)?;
+    let (part, rest) = rest.split_once(POLICY_END)?;
+    let once = !part.contains(POLICY) && !rest.contains(POLICY) && !rest.contains(POLICY_END);
+    once.then_some(part)
+}
 
 /// Refused packets that are logged one by one, a second and at once; the rest is only counted, so that an agent that sends a
 /// million cannot fill the disk.
 const LOGGED_PER_SECOND: u32 = 200;
 
-/// The text for `nft -f`, around the sets that the policy brings (`literal_v4`, `literal_v6`).
-pub(super) fn text(policy_sets: &str) -> String {
+/// The text for `nft -f`, around the policy's part (see [`policy_part`]), which brings the sets, the counter and the chain
+/// `refuse` that are used here.
+pub(super) fn text(policy: &str) -> String {
     let log = format!("limit rate {LOGGED_PER_SECOND}/second burst {LOGGED_PER_SECOND} packets log group {LOG_GROUP}");
     format!(
         "\
 table inet {TABLE} {{
-{policy_sets}
-    # Addresses that the DNS filter answered with, each for the time of its answer.
-    set {HANDED_V4} {{
-        type ipv4_addr
-        flags timeout
-    }}
-    set {HANDED_V6} {{
-        type ipv6_addr
-        flags timeout
-    }}
-    counter refused {{
-    }}
-
+{policy}
     # Decides once for each connection where it goes.
     chain connect {{
         type nat hook output priority -100
@@ -56,9 +59,7 @@ table inet {TABLE} {{
         # The refusals below, on their way back to the agent.
         meta l4proto {{ icmp, ipv6-icmp }} ct state related accept
         {log}
-        counter name refused
-        meta l4proto tcp reject with tcp reset
-        reject with icmpx admin-prohibited
+        goto refuse
     }}
 
     # Nothing is forwarded.
@@ -69,4 +70,19 @@ table inet {TABLE} {{
 }}
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_part_stands_between_its_markers_once() {
+        assert_eq!(policy_part("a\n# --- policy ---\nset x\n# --- end of policy ---\nb"), Some("\nset x\n"));
+        for text in ["", "# --- policy ---", "# --- end of policy ---\n# --- policy ---"] {
+            assert_eq!(policy_part(text), None, "{text}");
+        }
+        let twice = "# --- policy ---\n# --- end of policy ---\n# --- policy ---\n# --- end of policy ---";
+        assert_eq!(policy_part(twice), None);
+    }
 }

@@ -1,20 +1,38 @@
 //! The enforcing process: outside the sandbox's namespaces, with the policy, the upstream sockets and the log.
 
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::Duration;
 
+use outcall_schema::artifact::manifest::file;
 use rustix::process::{Pid, WaitOptions, waitpid};
+use tokio::io::unix::AsyncFd;
 
 use super::control::Message;
+use super::front::complain;
 use super::inside::{self, Plan, Sockets};
 use super::maps::Maps;
 use super::mounts::Outside;
-use super::{Options, SandboxError, ruleset};
+use super::refusals::Refusals;
+use super::{Options, SandboxError, ruleset, summary};
+use crate::audit::Audit;
+use crate::kernel::counters;
+use crate::load;
+use crate::snapshot::{Policy, Snapshot, in_force};
 use crate::sys::process::{Ended, Forked, Namespace, fork_into};
 use crate::sys::{descriptors, privilege};
 
+/// How long connections that are still open may take to notice that the agent is gone.
+const WIND_DOWN: Duration = Duration::from_millis(200);
+/// Threads that answer and proxy. Two keep one slow lookup from standing in the way of another.
+const THREADS: usize = 2;
+
 /// Lives as the supervisor until the command has ended; tells the front how.
-pub(super) fn live(front: &OwnedFd, options: &Options) -> ! {
-    let last = match supervise(front, options) {
+pub(super) fn live(front: OwnedFd, options: &Options) -> ! {
+    let last = match supervise(&front, options) {
         Ok(ended) => Message::Ended(ended),
         Err(error) => Message::Failed(error.status(), error.to_string()),
     };
@@ -24,42 +42,73 @@ pub(super) fn live(front: &OwnedFd, options: &Options) -> ! {
 
 fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> {
     let step = |step: &str| SandboxError::step(step.to_owned());
+    let snapshot = policy(options)?;
+    if snapshot.manifest.needs.direct_ip && !options.quiet {
+        complain("direct_ip in a sandbox: TCP is relayed, UDP and other protocols cannot pass");
+    }
+    let unusable = || policy_error(options, "outcall.nft has no policy part".to_owned());
+    let log = options.log.as_deref().map(open_log).transpose()?;
     let plan = Plan {
         command: options.command.clone(),
         maps: Maps::of_caller().map_err(step("read the user maps"))?,
         outside: Outside::look().map_err(step("look for unix sockets"))?,
-        ruleset: ruleset::text(
-            "    set literal_v4 {\n        type ipv4_addr\n        flags interval\n    }\n    set literal_v6 {\n        type ipv6_addr\n        flags interval\n    }\n",
-        ),
+        ruleset: ruleset::text(ruleset::policy_part(&snapshot.nft).ok_or_else(unusable)?),
     };
-    let (control, theirs) = descriptors::pair().map_err(step("make a socket pair"))?;
-    let namespaces = [Namespace::User, Namespace::Net, Namespace::Mount, Namespace::Pid, Namespace::Ipc];
-    let inside = match fork_into(&namespaces).map_err(|error| SandboxError::Namespaces { error })? {
-        Forked::Child => {
-            drop(control);
-            inside::live(&theirs, &plan)
-        }
-        Forked::Parent(inside) => inside,
-    };
-    drop(theirs);
-    let sandbox = Sandbox { control, inside };
-    plan.maps.write_first(sandbox.inside).map_err(|error| SandboxError::Namespaces { error })?;
+    let sandbox = Sandbox::start(&plan)?;
     privilege::hide().map_err(step("hide the supervisor"))?;
     // In a session of its own, no signal to the agent's group reaches this process.
     rustix::process::setsid().map_err(|error| step("leave the session")(error.into()))?;
     Message::Go.send(&sandbox.control).map_err(step("set the sandbox up"))?;
-    let _sockets = match Message::receive(&sandbox.control).map_err(step("wait for the sandbox"))? {
+
+    // While process 1 loads the ruleset, threads may start: nothing is forked from here on.
+    let audit = match log {
+        Some(log) => Audit::to_file(log),
+        None => Audit::to_writer(Box::new(io::sink())),
+    };
+    let audit = audit.map_err(step("start the log"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(step("start the runtime"))?;
+    let sockets = match Message::receive(&sandbox.control).map_err(step("wait for the sandbox"))? {
         Some((Message::Ready, passed)) => Sockets::received(passed).ok_or(SandboxError::Gone)?,
         Some((Message::Failed(status, text), _)) => return Err(SandboxError::Command { status, text }),
         _ => return Err(SandboxError::Gone),
     };
-    Message::Go.send(&sandbox.control).map_err(step("start the command"))?;
-    let _ = front;
-    match Message::receive(&sandbox.control).map_err(step("wait for the sandbox"))? {
-        Some((Message::Ended(ended), _)) => Ok(ended),
-        Some((Message::Failed(status, text), _)) => Err(SandboxError::Command { status, text }),
-        _ => Err(SandboxError::Gone),
+    let enforcing = Enforcing { policy: in_force(snapshot), audit, options };
+    let ended = runtime.block_on(enforcing.run(front, sandbox, sockets));
+    runtime.shutdown_timeout(WIND_DOWN);
+    if let Err(error) = enforcing.audit.flush() {
+        complain(&format!("the log is not complete: {error}"));
     }
+    let ended = ended?;
+    if !options.quiet {
+        let text = summary::text(options, &enforcing.policy.load(), &enforcing.audit.summary());
+        // One write, so that nothing of the command's own output stands in between.
+        let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
+    }
+    Ok(ended)
+}
+
+fn policy(options: &Options) -> Result<Snapshot, SandboxError> {
+    let loaded = load::from_dir(&options.artifacts);
+    if options.remove_artifacts {
+        for name in [file::NFT, file::DNS, file::PROXY, file::MANIFEST] {
+            let _ = std::fs::remove_file(options.artifacts.join(name));
+        }
+        let _ = std::fs::remove_dir(&options.artifacts);
+    }
+    loaded.map_err(|error| policy_error(options, error.to_string()))
+}
+
+fn policy_error(options: &Options, why: String) -> SandboxError {
+    SandboxError::Policy { directory: options.artifacts.display().to_string(), why }
+}
+
+fn open_log(path: &std::path::Path) -> Result<File, SandboxError> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    opened.map_err(SandboxError::step(format!("open the log {}", path.display())))
 }
 
 /// The running sandbox. Dropping it ends everything inside and waits until it has.
@@ -68,9 +117,113 @@ struct Sandbox {
     inside: Pid,
 }
 
+impl Sandbox {
+    fn start(plan: &Plan) -> Result<Sandbox, SandboxError> {
+        let (control, theirs) = descriptors::pair().map_err(SandboxError::step("make a socket pair"))?;
+        let namespaces = [Namespace::User, Namespace::Net, Namespace::Mount, Namespace::Pid, Namespace::Ipc];
+        let inside = match fork_into(&namespaces).map_err(|error| SandboxError::Namespaces { error })? {
+            Forked::Child => {
+                drop(control);
+                inside::live(&theirs, plan)
+            }
+            Forked::Parent(inside) => inside,
+        };
+        drop(theirs);
+        let sandbox = Sandbox { control, inside };
+        plan.maps.write_first(sandbox.inside).map_err(|error| SandboxError::Namespaces { error })?;
+        Ok(sandbox)
+    }
+}
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = rustix::process::kill_process(self.inside, rustix::process::Signal::KILL);
         let _ = waitpid(Some(self.inside), WaitOptions::empty());
+    }
+}
+
+/// The policy at work.
+struct Enforcing<'a> {
+    policy: Policy,
+    audit: Audit,
+    options: &'a Options,
+}
+
+impl Enforcing<'_> {
+    /// Serves the sandbox until its command has ended.
+    async fn run(&self, front: &OwnedFd, sandbox: Sandbox, sockets: Sockets) -> Result<Ended, SandboxError> {
+        let step = |step: &str| SandboxError::step(step.to_owned());
+        let Sockets { elements, log, udp, tcp, proxy } = sockets;
+        let _ = (udp, tcp, proxy);
+        let refusals = Refusals {
+            policy: Arc::clone(&self.policy),
+            audit: self.audit.clone(),
+            agent: self.options.name.as_str().into(),
+            seen: Arc::default(),
+        };
+        let log = log.map(AsyncFd::register).transpose().map_err(step("follow the kernel's log"))?;
+        let control = watched(sandbox.control.try_clone().map_err(step("watch the sandbox"))?)?;
+        let front = watched(front.try_clone().map_err(step("watch the caller"))?)?;
+        Message::Go.send(&sandbox.control).map_err(step("start the command"))?;
+        let following = async {
+            match &log {
+                Some(log) => refusals.follow(log).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = until_ended(&control, &front, &sandbox.control) => ended,
+            Err(error) = following => Err(step("follow the kernel's log")(error)),
+        };
+        // Everything inside is gone when this returns, so the counts are final.
+        drop(sandbox);
+        if let Some(log) = &log {
+            let _ = refusals.drain(log.get_ref());
+        }
+        if let Ok(counted) = counters::packets(&elements, ruleset::REFUSED) {
+            refusals.rest(&self.policy.load(), counted);
+        }
+        ended
+    }
+}
+
+/// Passes signals from the front on, until process 1 says how the command ended.
+async fn until_ended(
+    control: &AsyncFd<OwnedFd>,
+    front: &AsyncFd<OwnedFd>,
+    inside: &OwnedFd,
+) -> Result<Ended, SandboxError> {
+    loop {
+        tokio::select! {
+            message = receive(control) => {
+                return match message.map_err(SandboxError::step("watch the sandbox"))? {
+                    Some(Message::Ended(ended)) => Ok(ended),
+                    Some(Message::Failed(status, text)) => Err(SandboxError::Command { status, text }),
+                    Some(Message::Go | Message::Ready | Message::Signal(_)) | None => Err(SandboxError::Gone),
+                };
+            }
+            message = receive(front) => match message.map_err(SandboxError::step("watch the caller"))? {
+                Some(signal @ Message::Signal(_)) => {
+                    let _ = signal.send(inside);
+                }
+                Some(_) => {}
+                // Whoever started this is gone, and with it whoever would hear how it ends.
+                None => return Err(SandboxError::Gone),
+            }
+        }
+    }
+}
+
+fn watched(socket: OwnedFd) -> Result<AsyncFd<OwnedFd>, SandboxError> {
+    AsyncFd::register(socket).map_err(SandboxError::step("watch a socket"))
+}
+
+async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<Message>> {
+    loop {
+        let mut ready = socket.readable().await?;
+        match Message::receive_now(socket.get_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            received => return Ok(received?.map(|(message, _)| message)),
+        }
     }
 }

@@ -40,11 +40,11 @@ pub fn send(socket: impl AsFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -
 ///
 /// # Errors
 /// What recvmsg(2) says; `InvalidData` for a message or a set of descriptors that did not fit.
-pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+pub fn receive(socket: impl AsFd, buffer: &mut [u8], flags: RecvFlags) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::io::retry_on_intr(|| {
-        recvmsg(socket.as_fd(), &mut [IoSliceMut::new(buffer)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        recvmsg(socket.as_fd(), &mut [IoSliceMut::new(buffer)], &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC)
     })?;
     let mut descriptors = Vec::new();
     for message in ancillary.drain() {
@@ -81,7 +81,7 @@ mod tests {
         send(&left, b"here", &[reader.as_fd()]).unwrap();
         drop(reader);
         let mut buffer = [0; 16];
-        let (count, mut passed) = receive(&right, &mut buffer).unwrap();
+        let (count, mut passed) = receive(&right, &mut buffer, RecvFlags::empty()).unwrap();
         assert_eq!(&buffer[..count], b"here");
         writer.write_all(b"through").unwrap();
         drop(writer);
@@ -94,9 +94,9 @@ mod tests {
     fn a_message_that_does_not_fit_is_refused_and_a_closed_side_is_seen() {
         let (left, right) = pair().unwrap();
         send(&left, b"longer than four", &[]).unwrap();
-        assert_eq!(receive(&right, &mut [0; 4]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(receive(&right, &mut [0; 4], RecvFlags::empty()).unwrap_err().kind(), io::ErrorKind::InvalidData);
         drop(left);
-        assert_eq!(receive(&right, &mut [0; 4]).unwrap().0, 0);
+        assert_eq!(receive(&right, &mut [0; 4], RecvFlags::empty()).unwrap().0, 0);
         assert_eq!(send(&right, b"x", &[]).unwrap_err().raw_os_error(), Some(libc::EPIPE));
     }
 }

@@ -1,0 +1,89 @@
+//! Packets that the kernel refused become records of the audit log.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use outcall_schema::decision::{Outcome, Verdict};
+use outcall_schema::facts::{Fact, Facts};
+use outcall_schema::layer::Layer;
+use outcall_schema::reason::Reason;
+use rustix::net::RecvFlags;
+use tokio::io::unix::AsyncFd;
+
+use crate::audit::{Audit, Record};
+use crate::kernel::log::{DATAGRAM_BYTES, Refused, refused};
+use crate::snapshot::{Policy, Snapshot};
+use crate::sys::netlink;
+
+/// Writes what the kernel refused to the audit log.
+#[derive(Debug, Clone)]
+pub(super) struct Refusals {
+    pub(super) policy: Policy,
+    pub(super) audit: Audit,
+    pub(super) agent: Arc<str>,
+    /// Packets that have a record of their own.
+    pub(super) seen: Arc<AtomicU64>,
+}
+
+impl Refusals {
+    /// Follows the log until the future is dropped.
+    pub(super) async fn follow(&self, log: &AsyncFd<OwnedFd>) -> io::Result<()> {
+        loop {
+            let mut ready = log.readable().await?;
+            self.drain(log.get_ref())?;
+            ready.clear_ready();
+        }
+    }
+
+    /// Writes whatever the kernel has to say now.
+    pub(super) fn drain(&self, log: &OwnedFd) -> io::Result<()> {
+        let mut buffer = vec![0; DATAGRAM_BYTES];
+        loop {
+            match netlink::receive(log, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok(count) => {
+                    for packet in refused(buffer.get(..count).unwrap_or_default()) {
+                        self.record(&packet);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // Some were lost; the counter at the end knows how many.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn record(&self, packet: &Refused) {
+        self.seen.fetch_add(1, Ordering::Relaxed);
+        let snapshot = self.policy.load_full();
+        let protocol = packet.protocol_name();
+        let facts = Facts {
+            network_ip: Fact::Known(packet.address),
+            network_port: packet.port.map_or(Fact::Unknown, |port| Fact::Known(i64::from(port))),
+            network_protocol: Fact::Known(&protocol),
+            agent_name: Fact::Known(&self.agent),
+            ..Facts::default()
+        };
+        let (rule, reason) = match snapshot.program.decide(Layer::Network, &facts) {
+            Outcome::Decided(Verdict::Block(Some(rule))) => (Some(rule), Reason::BlockedByRule),
+            // Allowed straight through the kernel, for which a sandbox has no way: only the proxy leads out.
+            Outcome::Decided(Verdict::Allow(rule)) => (Some(rule), Reason::RawTraffic),
+            Outcome::Decided(Verdict::Block(None) | Verdict::Intercept(_)) | Outcome::Undecided => {
+                (None, Reason::RawTraffic)
+            }
+        };
+        self.audit.record(&Record::refusal(&snapshot, Layer::Network, &facts, rule, reason));
+    }
+
+    /// Writes one record for the packets that the kernel refused faster than it was asked to tell.
+    pub(super) fn rest(&self, snapshot: &Snapshot, counted: u64) {
+        let rest = counted.saturating_sub(self.seen.load(Ordering::Relaxed));
+        if rest > 0 {
+            let facts = Facts { agent_name: Fact::Known(&self.agent), ..Facts::default() };
+            let record = Record::refusal(snapshot, Layer::Network, &facts, None, Reason::RawTraffic);
+            self.audit.record(&record.with("packets", &rest.to_string()));
+        }
+    }
+}
