@@ -161,7 +161,7 @@ impl Enforcing<'_> {
             agent: self.options.name.as_str().into(),
             seen: Arc::default(),
         };
-        let log = log.map(AsyncFd::register).transpose().map_err(step("follow the kernel's log"))?;
+        let log = log.map(descriptors::watch).transpose().map_err(step("follow the kernel's log"))?;
         let control = watched(sandbox.control.try_clone().map_err(step("watch the sandbox"))?)?;
         let front = watched(front.try_clone().map_err(step("watch the caller"))?)?;
         Message::Go.send(&sandbox.control).map_err(step("start the command"))?;
@@ -215,7 +215,7 @@ async fn until_ended(
 }
 
 fn watched(socket: OwnedFd) -> Result<AsyncFd<OwnedFd>, SandboxError> {
-    AsyncFd::register(socket).map_err(SandboxError::step("watch a socket"))
+    descriptors::watch(socket).map_err(SandboxError::step("watch a socket"))
 }
 
 async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<Message>> {

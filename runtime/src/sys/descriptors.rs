@@ -8,6 +8,8 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The most descriptors in one message: the sandbox passes eight, and the kernel's own limit is 253.
 pub const MOST: usize = 16;
@@ -56,6 +58,16 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], flags: RecvFlags) -> io::Re
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok((received.bytes, descriptors))
+}
+
+/// Has the runtime this is called in tell when `descriptor` can be read.
+///
+/// # Errors
+/// What epoll_ctl(2) says.
+pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open, always the same descriptor, and closed only when it is dropped, which is not before the
+    // `AsyncFd` that owns it is.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
 }
 
 /// Marks every descriptor from 3 on to be closed when another program is executed.
