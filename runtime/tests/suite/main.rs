@@ -1,0 +1,5 @@
+//! The runtime's parts against real sockets, real artifacts and a real upstream.
+
+mod common;
+mod load;
+mod resolve;
