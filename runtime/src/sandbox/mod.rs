@@ -22,6 +22,7 @@ mod agent;
 mod control;
 mod error;
 mod front;
+mod handed;
 mod inside;
 mod maps;
 mod mounts;

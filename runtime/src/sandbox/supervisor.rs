@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
@@ -10,17 +11,25 @@ use std::time::Duration;
 use outcall_schema::artifact::manifest::file;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::control::Message;
 use super::front::complain;
+use super::handed::Handed;
 use super::inside::{self, Plan, Sockets};
 use super::maps::Maps;
 use super::mounts::Outside;
 use super::refusals::Refusals;
 use super::{Options, SandboxError, ruleset, summary};
 use crate::audit::Audit;
+use crate::dial::Dialer;
+use crate::dns::{Filter, Resolver};
+use crate::identity::{Identity, OneAgent};
 use crate::kernel::counters;
+use crate::kernel::elements::Elements;
 use crate::load;
+use crate::proxy::{self, Context, Mode};
 use crate::snapshot::{Policy, Snapshot, in_force};
 use crate::sys::process::{Ended, Forked, Namespace, fork_into};
 use crate::sys::{descriptors, privilege};
@@ -154,7 +163,7 @@ impl Enforcing<'_> {
     async fn run(&self, front: &OwnedFd, sandbox: Sandbox, sockets: Sockets) -> Result<Ended, SandboxError> {
         let step = |step: &str| SandboxError::step(step.to_owned());
         let Sockets { elements, log, udp, tcp, proxy } = sockets;
-        let _ = (udp, tcp, proxy);
+        let counting = elements.try_clone().map_err(step("watch the counters"))?;
         let refusals = Refusals {
             policy: Arc::clone(&self.policy),
             audit: self.audit.clone(),
@@ -164,6 +173,7 @@ impl Enforcing<'_> {
         let log = log.map(descriptors::watch).transpose().map_err(step("follow the kernel's log"))?;
         let control = watched(sandbox.control.try_clone().map_err(step("watch the sandbox"))?)?;
         let front = watched(front.try_clone().map_err(step("watch the caller"))?)?;
+        // The listeners are bound, so what comes before they are served waits in their queues.
         Message::Go.send(&sandbox.control).map_err(step("start the command"))?;
         let following = async {
             match &log {
@@ -173,6 +183,7 @@ impl Enforcing<'_> {
         };
         let ended = tokio::select! {
             ended = until_ended(&control, &front, &sandbox.control) => ended,
+            Err(error) = self.serve(Elements::from(elements), udp, tcp, proxy) => Err(step("serve the sandbox")(error)),
             Err(error) = following => Err(step("follow the kernel's log")(error)),
         };
         // Everything inside is gone when this returns, so the counts are final.
@@ -180,10 +191,46 @@ impl Enforcing<'_> {
         if let Some(log) = &log {
             let _ = refusals.drain(log.get_ref());
         }
-        if let Ok(counted) = counters::packets(&elements, ruleset::REFUSED) {
+        if let Ok(counted) = counters::packets(&counting, ruleset::REFUSED) {
             refusals.rest(&self.policy.load(), counted);
         }
         ended
+    }
+}
+
+impl Enforcing<'_> {
+    /// Answers names and carries connections until one of the listeners fails.
+    async fn serve(
+        &self,
+        elements: Elements,
+        udp: Vec<UdpSocket>,
+        tcp: Vec<TcpListener>,
+        proxy: Vec<TcpListener>,
+    ) -> io::Result<()> {
+        let identity: Identity = Arc::new(OneAgent::named(&self.options.name));
+        let dialer = Dialer::new();
+        let resolver = Resolver::new(self.options.upstreams.clone(), dialer.clone());
+        let filter = Filter::new(Arc::clone(&self.policy), Arc::clone(&identity), self.audit.clone(), resolver.clone())
+            .on_answer(Arc::new(Handed(elements)));
+        let context = Context {
+            policy: Arc::clone(&self.policy),
+            identity,
+            audit: self.audit.clone(),
+            resolver,
+            dialer,
+            limits: proxy::Limits::default(),
+        };
+        // Nobody asks for an orderly end: when the command is gone, so is everybody who could be waiting.
+        let (_keep, shutdown) = watch::channel(false);
+        let mut serving = JoinSet::new();
+        serving.spawn(filter.serve(udp, tcp));
+        for listener in proxy {
+            serving.spawn(proxy::serve(listener, Mode::Either, context.clone(), shutdown.clone()));
+        }
+        match serving.join_next().await {
+            Some(Ok(Err(error))) => Err(error),
+            _ => Err(io::Error::other("a listener ended")),
+        }
     }
 }
 
