@@ -9,6 +9,7 @@ mod clock;
 mod filter;
 mod judge;
 mod message;
+pub mod probe;
 mod resolver;
 mod serve;
 mod svcb;

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use outcall_compiler::diag::{Finding, Severity};
 use outcall_compiler::{Artifacts, Missing, cel, compile};
+use outcall_runtime::dns::probe::{self, Read};
 use outcall_runtime::proxy::chunked::Chunked;
 use outcall_runtime::proxy::hello::{Hello, HelloReader};
 use outcall_runtime::proxy::request::{Persistence, Request, Upgrade};
 use outcall_runtime::proxy::response::Response;
+use outcall_schema::addr::special;
 use outcall_schema::artifact::dns_table::DnsTable;
 use outcall_schema::artifact::manifest::Manifest;
 use outcall_schema::artifact::match_program::MatchProgram;
@@ -15,6 +17,7 @@ use outcall_schema::host::Host;
 use outcall_schema::path;
 
 use super::{Target, artifacts};
+use crate::fixtures::dns;
 
 const HTTP_WORDS: &[&str] = &[
     "\r\n",
@@ -177,6 +180,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http-responses", seeds: response_seeds, words: HTTP_WORDS, check: responses },
     Target { name: "chunked-bodies", seeds: chunked_seeds, words: HTTP_WORDS, check: chunked },
     Target { name: "client-hellos", seeds: hello_seeds, words: &[], check: hellos },
+    Target { name: "dns-queries", seeds: query_seeds, words: &[], check: queries },
+    Target { name: "dns-answers", seeds: answer_seeds, words: &[], check: answers },
     Target { name: "conditions", seeds: condition_seeds, words: CEL_WORDS, check: conditions },
     Target { name: "rule-files", seeds: rule_file_seeds, words: YAML_WORDS, check: rule_files },
     Target { name: "policies", seeds: policy_seeds, words: YAML_WORDS, check: policies },
@@ -484,6 +489,90 @@ fn hellos(input: &[u8]) {
             Err(_) => return,
         }
     }
+}
+
+/// Queries with and without EDNS, of all kinds of types.
+fn query_seeds() -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    for (name, kind) in [
+        ("allowed.test", 1),
+        ("a.very.long.name.example", 28),
+        ("_443._tcp.allowed.test", 65),
+        (".", 2),
+        ("txt.test", 16),
+    ] {
+        let plain = dns::query(0x1234, name, kind);
+        let mut edns = plain.clone();
+        if let Some(additional) = edns.get_mut(11) {
+            *additional = 1;
+        }
+        edns.extend([0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 8, 0, 8, 0, 4, 0, 1, 0, 0]);
+        out.extend([plain, edns]);
+    }
+    out
+}
+
+/// What an agent asks is one canonical question, or is told that it is none; a reply is never a question again.
+fn queries(input: &[u8]) {
+    match probe::query(input) {
+        Read::Question { name, record_type, refusal } => {
+            if let Some(name) = name {
+                assert_eq!(Host::parse(&name).map(|host| host.as_text().into_owned()).as_deref(), Ok(name.as_str()));
+            }
+            assert!(!record_type.is_empty());
+            let refusal = refusal.unwrap_or_default();
+            assert_eq!(refusal.get(..2), input.get(..2), "the id");
+            assert!(refusal.len() <= 1232, "{} bytes", refusal.len());
+            assert_eq!(refusal.get(3).map(|flags| flags & 15), Some(3), "NXDOMAIN");
+            assert_eq!(probe::query(&refusal), Read::Malformed(None));
+        }
+        Read::Malformed(Some(reply)) => {
+            assert!(reply.len() <= 64 && reply.get(..2) == input.get(..2));
+            assert_eq!(probe::query(&reply), Read::Malformed(None));
+        }
+        Read::Malformed(None) => {}
+    }
+}
+
+/// The question, and after it the answer, as the target for answers takes them: the length of the first in one byte.
+fn answer_seeds() -> Vec<Vec<u8>> {
+    let responder = dns::Responder::default();
+    let names = [
+        "allowed.test",
+        "alias.test",
+        "mixed.test",
+        "mapped.test",
+        "https.test",
+        "txt.test",
+        "loop.test",
+        "poison.test",
+        "nowhere.test",
+        "big.test",
+        "servfail.test",
+    ];
+    let kinds = [1, 28, 5, 16, 65];
+    let mut out = Vec::new();
+    for (name, kind) in names.iter().flat_map(|name| kinds.map(|kind| (name, kind))) {
+        let query = dns::query(0x1234, name, kind);
+        if let Some(answer) = responder.respond(&query, "udp").1 {
+            let length = u8::try_from(query.len()).unwrap_or(0);
+            out.push([[length].as_slice(), &query, &answer].concat());
+        }
+    }
+    out
+}
+
+/// Whatever the upstream says: no special address is passed on, and what is passed on is a reply.
+fn answers(input: &[u8]) {
+    let Some((length, rest)) = input.split_first() else { return };
+    let Some((question, bytes)) = rest.split_at_checked(usize::from(*length)) else { return };
+    let Some((reply, told)) = probe::answer(question, bytes) else { return };
+    assert!(told.iter().all(|address| special(*address).is_none()), "{told:?}");
+    assert!(dns::addresses(&reply).iter().all(|address| told.contains(address)), "{told:?}");
+    assert_eq!(reply.get(..2), question.get(..2), "the id");
+    assert_eq!(probe::query(&reply), Read::Malformed(None));
+    let plain = String::from_utf8_lossy(&reply).into_owned();
+    assert!(!plain.contains("not-real"), "the key of an encrypted hello was passed on");
 }
 
 fn condition_seeds() -> Vec<Vec<u8>> {
