@@ -1,5 +1,6 @@
 //! The runtime's parts against real sockets, real artifacts and a real upstream.
 
 mod common;
+mod filter;
 mod load;
 mod resolve;
