@@ -240,3 +240,151 @@ fn lower(name: &impl ToName) -> Option<WireName> {
     let bytes = name.to_vec().as_slice().to_ascii_lowercase();
     WireName::from_octets(bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::base::MessageBuilder;
+    use domain::base::rdata::UnknownRecordData;
+    use domain::base::record::Record;
+    use proptest::prelude::*;
+
+    use super::super::message::wire;
+    use super::*;
+
+    const ID: u16 = 7;
+
+    type Line<'a> = (&'a str, Rtype, u32, &'a [u8]);
+
+    /// A reply to the question for `name`.
+    fn reply(name: &str, rtype: Rtype, rcode: Rcode, answer: &[Line<'_>], authority: &[Line<'_>]) -> Vec<u8> {
+        let record = |line: &Line<'_>| {
+            let data = UnknownRecordData::from_octets(line.1, line.3.to_vec()).unwrap();
+            Record::new(wire(line.0).unwrap(), Class::IN, Ttl::from_secs(line.2), data)
+        };
+        let mut builder = MessageBuilder::new_vec().question();
+        builder.header_mut().set_id(ID);
+        builder.header_mut().set_qr(true);
+        builder.header_mut().set_rcode(rcode);
+        builder.push((wire(name).unwrap(), rtype)).unwrap();
+        let mut builder = builder.answer();
+        answer.iter().for_each(|line| builder.push(record(line)).unwrap());
+        let mut builder = builder.authority();
+        authority.iter().for_each(|line| builder.push(record(line)).unwrap());
+        builder.finish()
+    }
+
+    fn read(bytes: &[u8], name: &str, rtype: Rtype) -> Result<Answer, Unusable> {
+        Answer::parse(bytes, ID, &wire(name).unwrap(), rtype, Instant::now())
+    }
+
+    /// The answer as lines of owner, type, time to live.
+    fn lines(answer: &Answer) -> Vec<String> {
+        let line = |record: &Stored| format!("{} {} {}", record.owner, record.rtype.to_int(), record.ttl);
+        answer.records.iter().map(line).collect()
+    }
+
+    fn soa(minimum: u32) -> Vec<u8> {
+        let mut data = vec![0, 0];
+        [1, 2, 3, 4, minimum].iter().for_each(|number| data.extend_from_slice(&u32::to_be_bytes(*number)));
+        data
+    }
+
+    #[test]
+    fn the_chain_comes_in_order_and_nothing_beside_it() {
+        let (b, c) = (wire("b.example").unwrap(), wire("C.Example").unwrap());
+        let answer = [
+            ("c.example", Rtype::A, 30, &[1, 2, 3, 4][..]),
+            ("other.example", Rtype::A, 5, &[6, 6, 6, 6]),
+            ("b.example", Rtype::CNAME, 200, c.as_slice()),
+            ("A.example", Rtype::CNAME, 100, b.as_slice()),
+            ("c.example", Rtype::AAAA, 5, &[0x20; 16]),
+            ("a.example", Rtype::A, 5, &[6, 6, 6, 6]),
+        ];
+        let answer = read(&reply("a.example", Rtype::A, Rcode::NOERROR, &answer, &[]), "a.example", Rtype::A).unwrap();
+        assert_eq!(lines(&answer), ["a.example 5 100", "b.example 5 200", "c.example 1 30"]);
+        assert_eq!(answer.ttl, Duration::from_secs(30));
+        assert_eq!(answer.soa, None);
+    }
+
+    #[test]
+    fn negative_answers_are_kept_as_long_as_the_right_zone_says() {
+        for (rcode, zone, soa_ttl, minimum, kept) in [
+            (Rcode::NXDOMAIN, "example", 60, 30, 30),
+            (Rcode::NOERROR, "a.example", 20, 30, 20),
+            (Rcode::NXDOMAIN, ".", 86_400, 86_400, NEGATIVE_TTL_MAX),
+            (Rcode::NXDOMAIN, "b.example", 60, 60, 0),
+            (Rcode::NXDOMAIN, "example", 0x8000_0000, 60, 0),
+        ] {
+            let data = soa(minimum);
+            let bytes = reply("a.example", Rtype::A, rcode, &[], &[(zone, Rtype::SOA, soa_ttl, &data)]);
+            let answer = read(&bytes, "a.example", Rtype::A).unwrap();
+            assert_eq!((answer.rcode, answer.ttl.as_secs()), (rcode, u64::from(kept)), "{zone} {soa_ttl} {minimum}");
+            assert_eq!(answer.soa.is_some(), zone != "b.example");
+        }
+        let bare = read(&reply("a.example", Rtype::A, Rcode::NXDOMAIN, &[], &[]), "a.example", Rtype::A).unwrap();
+        assert!(bare.ttl.is_zero());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_malformed() {
+        let (b, c, a) = (wire("b.example").unwrap(), wire("c.example").unwrap(), wire("a.example").unwrap());
+        let odd = [1, b'*', 0];
+        let (b, c, a) = (b.as_slice(), c.as_slice(), a.as_slice());
+        for (what, rcode, answer) in [
+            ("two aliases", Rcode::NOERROR, vec![("a.example", Rtype::CNAME, 1, b), ("a.example", Rtype::CNAME, 1, c)]),
+            ("a circle", Rcode::NOERROR, vec![("a.example", Rtype::CNAME, 1, b), ("b.example", Rtype::CNAME, 1, a)]),
+            ("itself", Rcode::NOERROR, vec![("a.example", Rtype::CNAME, 1, a)]),
+            ("no name", Rcode::NOERROR, vec![("a.example", Rtype::CNAME, 1, &odd[..])]),
+            ("found and not", Rcode::NXDOMAIN, vec![("a.example", Rtype::A, 1, &[1, 2, 3, 4][..])]),
+            ("three bytes", Rcode::NOERROR, vec![("a.example", Rtype::A, 1, &[1, 2, 3][..])]),
+        ] {
+            let bytes = reply("a.example", Rtype::A, rcode, &answer, &[]);
+            assert_eq!(read(&bytes, "a.example", Rtype::A).unwrap_err(), Unusable::Malformed, "{what}");
+        }
+    }
+
+    #[test]
+    fn invariant_7_special_addresses_are_told_only_where_the_rule_opens_them() {
+        let mut mapped = [0; 16];
+        mapped[10..].copy_from_slice(&[255, 255, 8, 8, 8, 8]);
+        let v4 = [("a.example", Rtype::A, 9, &[10, 0, 0, 1][..]), ("a.example", Rtype::A, 9, &[8, 8, 8, 8])];
+        let v6 = [("a.example", Rtype::AAAA, 9, &mapped[..])];
+        let v4 = read(&reply("a.example", Rtype::A, Rcode::NOERROR, &v4, &[]), "a.example", Rtype::A).unwrap();
+        let v6 = read(&reply("a.example", Rtype::AAAA, Rcode::NOERROR, &v6, &[]), "a.example", Rtype::AAAA).unwrap();
+        for (answer, reach, told, held_back) in [
+            (&v4, Reach::PublicOnly, vec!["8.8.8.8"], true),
+            (&v4, Reach::PrivateToo, vec!["10.0.0.1", "8.8.8.8"], false),
+            (&v6, Reach::PublicOnly, vec![], true),
+            (&v6, Reach::PrivateToo, vec![], true),
+        ] {
+            let visible = answer.visible(reach);
+            let addresses: Vec<String> = visible.addresses.iter().map(IpAddr::to_string).collect();
+            assert_eq!((addresses, visible.held_back), (told.iter().map(|&told| told.into()).collect(), held_back));
+            assert_eq!(visible.records.len(), visible.addresses.len());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_behind_our_question_are_read_without_panic(
+            rest in proptest::collection::vec(prop_oneof![Just(0xc0), Just(0x0c), Just(0), Just(1), any::<u8>()], 0..120),
+            counts in proptest::array::uniform3(0_u8..4),
+            rtype in prop_oneof![Just(Rtype::A), Just(Rtype::HTTPS), Just(Rtype::TXT), Just(Rtype::MX), Just(Rtype::CNAME), any::<u16>().prop_map(Rtype::from_int)],
+        ) {
+            let mut bytes = reply("a.example", rtype, Rcode::NOERROR, &[], &[]);
+            (bytes[7], bytes[9], bytes[11]) = (counts[0], counts[1], counts[2]);
+            bytes.extend_from_slice(&rest);
+            if let Ok(answer) = read(&bytes, "a.example", rtype) {
+                prop_assert!(answer.visible(Reach::PublicOnly).addresses.iter().all(|address| outcall_schema::addr::special(*address).is_none()));
+                prop_assert!(answer.ttl.as_secs() <= u64::from(TTL_MAX));
+            }
+        }
+
+        #[test]
+        fn any_bytes_at_all_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = read(&bytes, "a.example", Rtype::A);
+        }
+    }
+}

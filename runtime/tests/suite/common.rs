@@ -1,4 +1,11 @@
 //! What the integration tests share: policies from text, and an upstream DNS server that keeps a log.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -14,7 +21,7 @@ use outcall_compiler::Missing;
 use outcall_runtime::snapshot::Snapshot;
 
 /// Compiles rules and writes the artifacts to `directory`.
-pub fn write_artifacts(rules: &str, directory: &Path) {
+pub(crate) fn write_artifacts(rules: &str, directory: &Path) {
     let source = tempfile::tempdir().unwrap();
     let file = source.path().join("rules.yaml");
     std::fs::write(&file, rules).unwrap();
@@ -26,7 +33,7 @@ pub fn write_artifacts(rules: &str, directory: &Path) {
 }
 
 /// The policy that these rules make.
-pub fn snapshot(rules: &str) -> Snapshot {
+pub(crate) fn snapshot(rules: &str) -> Snapshot {
     let directory = tempfile::tempdir().unwrap();
     write_artifacts(rules, directory.path());
     outcall_runtime::load::from_dir(directory.path()).unwrap()
@@ -34,23 +41,23 @@ pub fn snapshot(rules: &str) -> Snapshot {
 
 /// A query as it arrived at the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    pub name: String,
-    pub rtype: Rtype,
-    pub tcp: bool,
-    pub id: u16,
-    pub port: u16,
-    pub has_edns: bool,
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) rtype: Rtype,
+    pub(crate) tcp: bool,
+    pub(crate) id: u16,
+    pub(crate) port: u16,
+    pub(crate) has_edns: bool,
     /// How many bytes of EDNS options there were.
-    pub option_bytes: usize,
+    pub(crate) option_bytes: usize,
 }
 
 /// What an upstream does with a query.
-pub type Behaviour = dyn Fn(&Asked, &Zone) -> Vec<Vec<u8>> + Send + Sync;
+pub(crate) type Behaviour = dyn Fn(&Asked, &Zone) -> Vec<Vec<u8>> + Send + Sync;
 
 /// The upstream's records by owner.
 #[derive(Default, Clone)]
-pub struct Zone {
+pub(crate) struct Zone {
     records: HashMap<String, Vec<(u32, Rtype, Vec<u8>)>>,
 }
 
@@ -61,7 +68,7 @@ fn name(text: &str) -> WireName {
 }
 
 impl Zone {
-    pub fn address(mut self, owner: &str, ttl: u32, address: &str) -> Zone {
+    pub(crate) fn address(mut self, owner: &str, ttl: u32, address: &str) -> Zone {
         let (rtype, data) = match address.parse().unwrap() {
             IpAddr::V4(address) => (Rtype::A, address.octets().to_vec()),
             IpAddr::V6(address) => (Rtype::AAAA, address.octets().to_vec()),
@@ -70,23 +77,23 @@ impl Zone {
         self
     }
 
-    pub fn alias(mut self, owner: &str, ttl: u32, target: &str) -> Zone {
+    pub(crate) fn alias(mut self, owner: &str, ttl: u32, target: &str) -> Zone {
         self.records.entry(owner.into()).or_default().push((ttl, Rtype::CNAME, name(target).as_slice().to_vec()));
         self
     }
 
-    pub fn raw(mut self, owner: &str, ttl: u32, rtype: Rtype, data: &[u8]) -> Zone {
+    pub(crate) fn raw(mut self, owner: &str, ttl: u32, rtype: Rtype, data: &[u8]) -> Zone {
         self.records.entry(owner.into()).or_default().push((ttl, rtype, data.to_vec()));
         self
     }
 
     /// An honest reply: the chain of aliases, the records, an SOA record where there are none.
-    pub fn reply(&self, asked: &Asked) -> Vec<u8> {
+    pub(crate) fn reply(&self, asked: &Asked) -> Vec<u8> {
         self.reply_with(asked, |_| {})
     }
 
     /// An honest reply with `extra` records of the caller's, and its header to be changed.
-    pub fn reply_with(&self, asked: &Asked, change: impl FnOnce(&mut domain::base::Header)) -> Vec<u8> {
+    pub(crate) fn reply_with(&self, asked: &Asked, change: impl FnOnce(&mut domain::base::Header)) -> Vec<u8> {
         let mut records = Vec::new();
         let mut at = asked.name.clone();
         let known = loop {
@@ -112,7 +119,7 @@ impl Zone {
 }
 
 /// A reply of these records.
-pub fn message(
+pub(crate) fn message(
     asked: &Asked,
     rcode: Rcode,
     records: &[(String, u32, Rtype, Vec<u8>)],
@@ -154,19 +161,19 @@ pub fn message(
 }
 
 /// An upstream resolver on loopback, over UDP and TCP, that writes down every query.
-pub struct Upstream {
-    pub address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Upstream {
     /// Answers from its zone.
-    pub fn honest(zone: Zone) -> Upstream {
+    pub(crate) fn honest(zone: Zone) -> Upstream {
         Upstream::start(zone, Box::new(|asked, zone| vec![zone.reply(asked)]))
     }
 
     /// Sends whatever `behaviour` says, one datagram or framed message each.
-    pub fn start(zone: Zone, behaviour: Box<Behaviour>) -> Upstream {
+    pub(crate) fn start(zone: Zone, behaviour: Box<Behaviour>) -> Upstream {
         let (udp, tcp) = (0..64)
             .find_map(|_| {
                 let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
@@ -207,12 +214,12 @@ impl Upstream {
     }
 
     /// Every query so far.
-    pub fn log(&self) -> Vec<Asked> {
+    pub(crate) fn log(&self) -> Vec<Asked> {
         self.log.lock().unwrap().clone()
     }
 
     /// The names and types asked for so far, sorted.
-    pub fn questions(&self) -> Vec<String> {
+    pub(crate) fn questions(&self) -> Vec<String> {
         let mut questions: Vec<String> =
             self.log().iter().map(|asked| format!("{} {}", asked.name, asked.rtype.to_int())).collect();
         questions.sort();
