@@ -2,8 +2,6 @@
 //! compiler says about them.
 #![cfg(test)]
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where its fixtures cannot be set up")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

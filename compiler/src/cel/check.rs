@@ -78,6 +78,12 @@ const MACROS: &[(&str, MacroKind)] = &[
     ("map", MacroKind::Map),
 ];
 
+/// Every function and macro but `has`.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|row| row.name).chain(MACROS.iter().map(|(name, _)| *name))
+}
+
 /// Functions of CEL and its extensions that are left out, with what to write instead.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("int", "numbers are integers already; header values are compared as strings"),

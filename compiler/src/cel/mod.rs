@@ -5,6 +5,7 @@ mod check;
 pub(crate) mod codes;
 mod fallible;
 mod parse;
+pub mod reference;
 pub mod typed;
 
 use std::ops::Range;
