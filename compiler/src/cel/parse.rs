@@ -26,7 +26,7 @@ const ROW: usize = 128;
 
 /// A piece of text outside comments: a string literal, or a single byte.
 enum Piece {
-    Text(Range<usize>),
+    Text,
     Byte(usize, u8),
 }
 
@@ -43,7 +43,6 @@ fn pieces(text: &str, mut see: impl FnMut(Piece)) {
                 }
             }
             b'"' | b'\'' => {
-                let start = place;
                 let before = |back: usize| place.checked_sub(back).and_then(at).map(|byte| byte.to_ascii_lowercase());
                 let joined =
                     |back: usize| before(back).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -72,7 +71,7 @@ fn pieces(text: &str, mut see: impl FnMut(Piece)) {
                     }
                 }
                 place = place.min(bytes.len());
-                see(Piece::Text(start..place));
+                see(Piece::Text);
             }
             _ => {
                 see(Piece::Byte(place, byte));

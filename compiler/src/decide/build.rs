@@ -8,14 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::rc::Rc;
 
 use outcall_schema::artifact::item::{Child, NO_LEAF};
 use outcall_schema::artifact::writer::{Automaton, AutomatonRef, Source, StrCases};
 use outcall_schema::field::Field;
 
 use super::formula::{Atom, AtomId, Dimension, Formula, Formulas, Look, SourceId, Test, is_host};
-use super::pattern;
+use super::pattern::{self, Automata};
 use super::range;
 
 /// More patterns than this are not put in one automaton: building it costs more than asking two beside each other.
@@ -123,7 +122,6 @@ pub struct Builder<'a, S: Sink> {
     stage: Box<dyn Fn(&Source) -> u8 + 'a>,
     known: HashMap<Vec<Entry>, S::Out>,
     defaults: HashMap<(Formula, Dimension), Formula>,
-    automata: HashMap<String, Option<Rc<Automaton>>>,
     /// How many copies of entries may still be made; then only what narrows down is looked up.
     budget: usize,
 }
@@ -153,7 +151,6 @@ impl<'a, S: Sink> Builder<'a, S> {
             stage: Box::new(stage),
             known: HashMap::new(),
             defaults: HashMap::new(),
-            automata: HashMap::new(),
             // An ordinary rule is copied a handful of times; 64 a rule leaves room for small policies of any shape.
             budget: 100_000 + 64 * entries,
         }
@@ -193,7 +190,8 @@ impl<'a, S: Sink> Builder<'a, S> {
 
     fn split(&mut self, entries: &[Entry]) -> S::Out {
         let plans = self.plans(entries);
-        let limit = if self.budget == 0 { 4 * entries.len() } else { 256 + 16 * entries.len() };
+        // Four copies of an entry buy about one look-up less per decision; more was not worth its size when tried.
+        let limit = if self.budget == 0 { 2 * entries.len() } else { 512 + 4 * entries.len() };
         if let Some(plan) = plans.iter().min_by_key(|plan| plan.cost)
             && plan.cost <= limit
             && let Some(built) = self.look(entries, plan.dimension)
@@ -354,7 +352,7 @@ impl<'a, S: Sink> Builder<'a, S> {
             let mut touched: BTreeSet<usize> = index.exact.get(text).into_iter().flatten().copied().collect();
             index.touched_by_text(text, &mut touched);
             let rest = self.merge(entries, &defaults, &standing, &touched, &mut |automata, atom, wanted| {
-                (atom.source == Some(source_id)).then(|| settle_text(automata, &atom.test, text) == wanted)
+                (atom.source == Some(source_id)).then(|| automata.is_true(&atom.test, text) == wanted)
             });
             cases.exact.push((text.clone(), self.build(rest)));
         }
@@ -400,26 +398,25 @@ impl<'a, S: Sink> Builder<'a, S> {
     }
 
     /// The entries that stand by default, with those in `touched` settled anew instead.
-    #[expect(clippy::type_complexity, reason = "a closure that settles literals, with the automata at hand")]
     fn merge(
         &mut self,
         entries: &[Entry],
         defaults: &[Entry],
         standing: &[usize],
         touched: &BTreeSet<usize>,
-        settle: &mut dyn FnMut(&mut HashMap<String, Option<Rc<Automaton>>>, &Atom, bool) -> Option<bool>,
+        settle: &mut dyn FnMut(&mut Automata, &Atom, bool) -> Option<bool>,
     ) -> Vec<Entry> {
         let mut places: Vec<usize> = standing.iter().copied().chain(touched.iter().copied()).collect();
         places.sort_unstable();
         places.dedup();
         let mut known = HashMap::new();
         let mut rest = Vec::with_capacity(places.len());
+        let mut automata = std::mem::take(&mut self.formulas.automata);
         for at in places {
             let entry = if touched.contains(&at) {
                 let Some((formula, leaf)) = entries.get(at) else { continue };
-                let automata = &mut self.automata;
-                let formula =
-                    self.formulas.settle(*formula, &mut |atom, wanted| settle(automata, atom, wanted), &mut known);
+                let settle = &mut |atom: &Atom, wanted| settle(&mut automata, atom, wanted);
+                let formula = self.formulas.settle(*formula, settle, &mut known);
                 (formula, *leaf)
             } else {
                 let Some(entry) = defaults.get(at) else { continue };
@@ -433,6 +430,7 @@ impl<'a, S: Sink> Builder<'a, S> {
                 break;
             }
         }
+        self.formulas.automata = automata;
         rest
     }
 
@@ -444,7 +442,7 @@ impl<'a, S: Sink> Builder<'a, S> {
             return None;
         }
         let tests: Vec<Test> = atoms.iter().map(|atom| self.formulas.atom(*atom).test.clone()).collect();
-        let classes = pattern::classes(&tests.iter().collect::<Vec<_>>())?;
+        let classes = self.formulas.automata.joint(&atoms.into_iter().collect::<Vec<_>>(), &tests)?;
         let source = self.formulas.source_of(dimension.source).clone();
         let missing = self.missing(entries, dimension.source);
         let mut children = Vec::with_capacity(classes.sets.len());
@@ -566,18 +564,6 @@ impl<'a, S: Sink> Builder<'a, S> {
                 self.build(rest)
             })
             .collect()
-    }
-}
-
-/// Whether a test is true of a known string.
-pub(super) fn settle_text(automata: &mut HashMap<String, Option<Rc<Automaton>>>, test: &Test, text: &str) -> bool {
-    match test {
-        Test::Matches(pattern) => automata
-            .entry(pattern.clone())
-            .or_insert_with(|| pattern::single(test).map(Rc::new))
-            .as_ref()
-            .is_some_and(|automaton| pattern::accepts(automaton, text)),
-        _ => test.of_text(text).unwrap_or(false),
     }
 }
 

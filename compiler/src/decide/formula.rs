@@ -6,6 +6,7 @@ use std::rc::Rc;
 use outcall_schema::artifact::writer::Source;
 use outcall_schema::field::Field;
 
+use super::pattern::Automata;
 use super::range;
 use crate::cel::typed::Expr;
 
@@ -140,6 +141,8 @@ pub struct Formulas {
     atom_numbers: HashMap<String, AtomId>,
     sources: Vec<Source>,
     source_numbers: HashMap<Source, SourceId>,
+    /// Kept here so that every layer's graph shares them. Taken out while formulas are rewritten.
+    pub(super) automata: Automata,
 }
 
 /// Whether a field holds host names, whose suffixes are looked up label by label.

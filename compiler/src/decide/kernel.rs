@@ -9,10 +9,11 @@ use outcall_schema::egress::EgressMode;
 use outcall_schema::field::Field;
 use outcall_schema::layer::Layer;
 
-use super::build::{exists, settle_text};
+use super::build::exists;
 use super::codes;
 use super::formula::{AtomId, Formula, Formulas, Node, Test};
 use super::lower::{View, lower};
+use super::pattern::Automata;
 use super::range::{self, Step};
 use crate::diag::Finding;
 use crate::emit::layers::{deciding, decisions};
@@ -237,10 +238,10 @@ fn conjunction(
             }
             (Field::NetworkPort, Test::Ints(ranges)) => way.ports = Some(narrow(way.ports, ranges, *wanted, 0, 65_535)),
             (Field::NetworkProtocol, test) => {
-                let mut automata = Default::default();
+                let mut automata = Automata::default();
                 let matching = PROTOCOLS
                     .iter()
-                    .filter(|(name, ..)| settle_text(&mut automata, test, name) == *wanted)
+                    .filter(|(name, ..)| automata.is_true(test, name) == *wanted)
                     .map(|(_, number, _)| *number);
                 way.protocols = Some(match way.protocols.take() {
                     None => matching.collect(),
@@ -295,12 +296,12 @@ fn literals(policy: &Policy, formulas: &mut Formulas, kernel: &mut KernelPolicy)
                 continue;
             }
             // Only TCP goes to the proxy.
-            let mut automata = Default::default();
+            let mut automata = Automata::default();
             let protocol = formulas.source(Source { field: Field::NetworkProtocol, key: None });
             let formula = formulas.settle(
                 formula,
                 &mut |atom, wanted| {
-                    (atom.source == Some(protocol)).then(|| settle_text(&mut automata, &atom.test, "tcp") == wanted)
+                    (atom.source == Some(protocol)).then(|| automata.is_true(&atom.test, "tcp") == wanted)
                 },
                 &mut Default::default(),
             );

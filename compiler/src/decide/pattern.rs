@@ -4,6 +4,7 @@
 //! not know is refused rather than read another way.
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use outcall_schema::artifact::writer::Automaton;
 use regex_automata::dfa::{Automaton as _, StartKind, dense};
@@ -13,7 +14,7 @@ use regex_automata::{Anchored, MatchKind};
 use regex_syntax::ast::{self, Ast};
 use regex_syntax::hir::{Dot, Hir, Look, Repetition};
 
-use super::formula::Test;
+use super::formula::{AtomId, Test};
 
 /// The memory one automaton may take while it is built. A pattern that needs more is refused; several that need more
 /// together are asked side by side. 1 MiB holds every ordinary set of host and path patterns with room to spare.
@@ -166,7 +167,40 @@ fn expression(test: &Test) -> Option<Hir> {
     })
 }
 
+/// Automata that were built already.
+#[derive(Debug, Default)]
+pub(super) struct Automata {
+    joint: HashMap<Vec<AtomId>, Option<Rc<Classes>>>,
+    single: HashMap<String, Option<Rc<Automaton>>>,
+}
+
+impl Automata {
+    /// The joint automaton of these atoms' tests, see [`classes`].
+    pub(super) fn joint(&mut self, atoms: &[AtomId], tests: &[Test]) -> Option<Rc<Classes>> {
+        if let Some(known) = self.joint.get(atoms) {
+            return known.clone();
+        }
+        let built = classes(&tests.iter().collect::<Vec<_>>()).map(Rc::new);
+        self.joint.insert(atoms.to_vec(), built.clone());
+        built
+    }
+
+    /// Whether a test is true of a known string.
+    pub(super) fn is_true(&mut self, test: &Test, text: &str) -> bool {
+        match test {
+            Test::Matches(pattern) => self
+                .single
+                .entry(pattern.clone())
+                .or_insert_with(|| single(test).map(Rc::new))
+                .as_ref()
+                .is_some_and(|automaton| accepts(automaton, text)),
+            _ => test.of_text(text).unwrap_or(false),
+        }
+    }
+}
+
 /// An automaton that tells which of several tests are true: for each of its classes, the numbers of those tests.
+#[derive(Debug)]
 pub(super) struct Classes {
     pub(super) automaton: Automaton,
     pub(super) sets: Vec<BTreeSet<usize>>,
@@ -245,14 +279,18 @@ fn minimal(rows: &[Vec<u32>], accepts: &[BTreeSet<usize>]) -> Classes {
         });
     }
     let mut count = sets.len();
+    let width = representatives.len() + 1;
+    let mut signatures = vec![0; rows.len() * width];
     loop {
-        let mut refined: HashMap<Vec<u32>, u32> = HashMap::new();
+        for ((state, row), signature) in rows.iter().enumerate().zip(signatures.chunks_exact_mut(width)) {
+            let targets = representatives.iter().map(|byte| row.get(*byte).copied().unwrap_or(0));
+            for (place, target) in signature.iter_mut().zip(std::iter::once(state as u32).chain(targets)) {
+                *place = block_of(&blocks, target);
+            }
+        }
+        let mut refined: HashMap<&[u32], u32> = HashMap::with_capacity(count);
         let mut next = Vec::with_capacity(rows.len());
-        for (state, row) in rows.iter().enumerate() {
-            let mut signature = Vec::with_capacity(representatives.len() + 1);
-            signature.push(block_of(&blocks, state as u32));
-            signature
-                .extend(representatives.iter().map(|byte| block_of(&blocks, row.get(*byte).copied().unwrap_or(0))));
+        for signature in signatures.chunks_exact(width) {
             let fresh = refined.len() as u32;
             next.push(*refined.entry(signature).or_insert(fresh));
         }

@@ -1,7 +1,7 @@
 //! The rules as each layer sees them: ordered formulas with answers, built into `dns.table` and `proxy.prog`.
 
 use outcall_schema::artifact::dns_table::DnsRoots;
-use outcall_schema::artifact::item::{Child, LeafKind};
+use outcall_schema::artifact::item::{Child, LeafKind, NO_LEAF};
 use outcall_schema::artifact::match_program::MatchRoots;
 use outcall_schema::artifact::writer::Source;
 use outcall_schema::decision::Action;
@@ -32,12 +32,16 @@ pub(super) fn dns_table(policy: &Policy, formulas: &mut Formulas) -> (Vec<u8>, R
         source.key.is_none()
             && matches!(source.field, Field::HttpHost | Field::NetworkHostname | Field::TlsSni | Field::AgentName)
     });
+    let mut built: Vec<(Vec<Entry>, Child)> = Vec::new();
     let mut implied = |layer: Layer, only: LeafKind, name: &str, rows: &mut Rows| {
-        let entries = decisions(policy, formulas, layer)
+        let entries: Vec<Entry> = decisions(policy, formulas, layer)
             .into_iter()
             .map(|(formula, leaf)| (formula, open_leaf(policy, leaf, only)))
             .collect();
-        build(formulas, &mut written, layer, name, entries, Mode::First, rows)
+        if !entries.iter().any(|(_, leaf)| leaf.passes()) {
+            return NO_LEAF;
+        }
+        once(&mut built, entries, |entries| build(formulas, &mut written, layer, name, entries, Mode::First, rows))
     };
     let roots = DnsRoots {
         query,
@@ -47,6 +51,17 @@ pub(super) fn dns_table(policy: &Policy, formulas: &mut Formulas) -> (Vec<u8>, R
         implied_https: implied(Layer::Https, LeafKind::Allow, "names from intercepted requests", &mut rows),
     };
     (roots.write(written.writer), rows)
+}
+
+/// Plain and intercepted requests are most often decided by the very same entries, and learn what they know at the same
+/// points, so that one graph serves both.
+fn once(built: &mut Vec<(Vec<Entry>, Child)>, entries: Vec<Entry>, build: impl FnOnce(Vec<Entry>) -> Child) -> Child {
+    if let Some((_, root)) = built.iter().find(|(known, _)| *known == entries) {
+        return *root;
+    }
+    let root = build(entries.clone());
+    built.push((entries, root));
+    root
 }
 
 /// A leaf as the implied names need it: passing only where its kind is asked for, and with what it says of private
@@ -85,9 +100,14 @@ pub(super) fn match_program(policy: &Policy, formulas: &mut Formulas, predicates
     let mut rows = Rows::new();
     let mut written = Written::default();
     let mut roots = MatchRoots::default();
+    let mut built = Vec::new();
     for layer in DECIDED {
         let entries = decisions(policy, formulas, layer);
-        let root = build(formulas, &mut written, layer, layer.name(), entries, Mode::First, &mut rows);
+        let mut build = |entries| build(formulas, &mut written, layer, layer.name(), entries, Mode::First, &mut rows);
+        let root = match layer {
+            Layer::Http | Layer::Https => once(&mut built, entries, build),
+            _ => build(entries),
+        };
         roots.decisions.push((layer, root));
     }
     for layer in [Layer::Connect, Layer::Http, Layer::Https, Layer::Response, Layer::Docker, Layer::Run] {

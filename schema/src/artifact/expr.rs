@@ -775,3 +775,25 @@ pub fn to_json(value: &Value<'_>) -> serde_json::Value {
         }
     }
 }
+
+/// An expression as text, in prefix form.
+pub(super) fn show(image: &Image, at: u32) -> String {
+    let Some(op) = Op::from_code(image.word(at + 1)) else { return "?".to_owned() };
+    let words = image.word(at + 2);
+    match op {
+        Op::Int => (image.long(at + 3) as i64).to_string(),
+        Op::Text => {
+            let text = image.word(at + 3);
+            format!("{:?}", image.text(text + 2, image.word(text + 1)))
+        }
+        Op::Field => {
+            u8::try_from(image.word(at + 3)).ok().and_then(Field::from_number).map_or("?", Field::name).to_owned()
+        }
+        Op::Bound => format!("#{}", image.word(at + 3)),
+        _ => {
+            let operands: Vec<String> =
+                (0..op.operands(words)).map(|operand| show(image, image.word(at + 3 + operand))).collect();
+            format!("{op:?}({})", operands.join(", "))
+        }
+    }
+}

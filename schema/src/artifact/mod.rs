@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod match_program;
 pub mod possible;
 mod program;
+pub mod render;
 mod validate;
 pub mod writer;
 
