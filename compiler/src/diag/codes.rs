@@ -89,7 +89,8 @@ fn push_indented(text: &mut String, lines: &str, indent: &str) {
 pub fn codes() -> &'static [&'static CodeRow] {
     static ROWS: OnceLock<Vec<&'static CodeRow>> = OnceLock::new();
     ROWS.get_or_init(|| {
-        let areas: [&'static [CodeRow]; 3] = [codes_files::CODES, crate::cel::codes::CODES, codes_meaning::CODES];
+        let areas: [&'static [CodeRow]; 4] =
+            [codes_files::CODES, crate::cel::codes::CODES, codes_meaning::CODES, crate::decide::codes::CODES];
         let mut rows: Vec<&'static CodeRow> = areas.into_iter().flatten().collect();
         rows.sort_by_key(|row| row.code);
         rows
