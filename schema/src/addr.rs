@@ -88,12 +88,20 @@ const RANGES_V6: &[(Ipv6Addr, u32, Special)] = &[
     (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, Special::Reserved), // local NAT64, RFC 8215
     (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, Special::Reserved),     // discard-only
     (Ipv6Addr::new(0x100, 0, 0, 1, 0, 0, 0, 0), 64, Special::Reserved),     // dummy prefix
-    (Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0), 48, Special::Reserved),    // benchmarking
-    (Ipv6Addr::new(0x2001, 0x10, 0, 0, 0, 0, 0, 0), 28, Special::Reserved), // ORCHID, deprecated
-    (Ipv6Addr::new(0x2001, 0x20, 0, 0, 0, 0, 0, 0), 28, Special::Reserved), // ORCHIDv2
+    // 2001::/23 holds protocol assignments (RFC 2928): all of it but Teredo, 2001::/32, which is judged by what is inside.
+    (Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, 0), 32, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0), 31, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 4, 0, 0, 0, 0, 0, 0), 30, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 8, 0, 0, 0, 0, 0, 0), 29, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 0x10, 0, 0, 0, 0, 0, 0), 28, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 0x20, 0, 0, 0, 0, 0, 0), 27, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 0x40, 0, 0, 0, 0, 0, 0), 26, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 0x80, 0, 0, 0, 0, 0, 0), 25, Special::Reserved),
+    (Ipv6Addr::new(0x2001, 0x100, 0, 0, 0, 0, 0, 0), 24, Special::Reserved),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, Special::Reserved), // documentation
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, Special::Reserved),    // documentation
-    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, Special::Reserved),    // segment routing
+    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48, Special::Reserved), // AS112
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, Special::Reserved),     // documentation
+    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, Special::Reserved),     // segment routing
     (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, Special::Private),
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, Special::LinkLocal),
     (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, Special::Private),
@@ -210,7 +218,9 @@ mod tests {
             "2000::1",
             "2606:4700::1111",
             "2001:4860:4860::8888",
+            "2001:200::1",
             "2001:db7:ffff::1",
+            "2620:4f:7fff::1",
             "64:ff9b::808:808",
             "2002:808:808::1",
             "2001:0:808:808:0:0:f7f7:f7f7",
@@ -268,6 +278,12 @@ mod tests {
             ("2001:2::1", Reserved),
             ("2001:10::1", Reserved),
             ("2001:20::1", Reserved),
+            ("2001:1::1", Reserved),
+            ("2001:3::1", Reserved),
+            ("2001:4:112::1", Reserved),
+            ("2001:30::1", Reserved),
+            ("2001:1ff:ffff::1", Reserved),
+            ("2620:4f:8000::1", Reserved),
             ("3fff::1", Reserved),
             ("5f00::1", Reserved),
             ("4000::1", Reserved),
