@@ -1,6 +1,7 @@
 //! Asks the upstream resolvers, and believes only the one that was asked (RFC 5452).
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
@@ -36,10 +37,12 @@ pub(super) enum Failure {
     Malformed,
 }
 
-/// The upstream resolvers in the order in which they are asked.
+/// The upstream resolvers in the operator's order, which is followed from the one that answered last: one that is gone
+/// costs its time once, not for every name.
 #[derive(Debug)]
 pub(super) struct Upstreams {
     servers: Vec<SocketAddr>,
+    answered: AtomicUsize,
     dialer: Dialer,
 }
 
@@ -77,7 +80,7 @@ impl Failure {
 
 impl Upstreams {
     pub(super) fn new(servers: Vec<SocketAddr>, dialer: Dialer) -> Upstreams {
-        Upstreams { servers, dialer }
+        Upstreams { servers, answered: AtomicUsize::new(0), dialer }
     }
 
     /// Asks one upstream after the other until one answers.
@@ -85,13 +88,18 @@ impl Upstreams {
         let question = Question { name, rtype, clock };
         let end = Instant::now() + TOTAL;
         let mut failure = Failure::Unavailable;
-        for server in std::iter::repeat_n(&self.servers, ROUNDS).flatten() {
+        let first = self.answered.load(Ordering::Relaxed);
+        let round = self.servers.iter().enumerate().cycle().skip(first).take(self.servers.len() * ROUNDS);
+        for (at, server) in round {
             if Instant::now() >= end {
                 break;
             }
             let deadline = end.min(Instant::now() + ATTEMPT);
             match timeout_at(deadline, self.attempt(*server, question)).await {
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok(answer)) => {
+                    self.answered.store(at, Ordering::Relaxed);
+                    return Ok(answer);
+                }
                 Ok(Err(why)) => failure = why,
                 Err(_) => failure = Failure::Timeout,
             }

@@ -1,5 +1,6 @@
 //! The DNS filter over real sockets: a policy compiled from rules, an upstream on loopback that writes down what reaches
 //! it, and clients that speak the protocol themselves.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -421,6 +422,17 @@ fn a_reply_from_somewhere_else_is_not_heard() {
         vec![zone.reply(asked)]
     });
     assert_eq!(world.ask("a.example", Rtype::A).answer, ["a.example 300 A 93.184.216.34"]);
+}
+
+#[test]
+fn an_upstream_that_is_gone_costs_its_time_once() {
+    let silent = Upstream::start(zone(), Box::new(|_, _| Vec::new()));
+    let world = World::new(vec![silent, Upstream::honest(zone())], None);
+    for name in ["a.example", "web.example", "ci.example"] {
+        assert_eq!(world.ask(name, Rtype::A).answer.len(), 1);
+    }
+    assert_eq!(world.upstreams[0].questions(), ["a.example 1"]);
+    assert_eq!(world.upstreams[1].log().len(), 3);
 }
 
 #[test]
