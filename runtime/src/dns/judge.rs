@@ -64,15 +64,14 @@ fn lookup(snapshot: &Snapshot, agent: &str, name: &str, rtype: Rtype) -> Result<
     let rtype = type_name(rtype);
     let facts = facts(agent, name, &rtype);
     let verdict = snapshot.dns.lookup(&facts);
-    match verdict {
-        NameVerdict::Block(rule) => Err(rule),
-        NameVerdict::Implied { rule, private } => Ok(Allowed { verdict, rule, reach: Reach::from_rule(private) }),
-        // A rule without egress settings opens nothing.
-        NameVerdict::Allow(rule) => match snapshot.egress(rule) {
-            Some(egress) => Ok(Allowed { verdict, rule, reach: Reach::from_rule(egress.allow_private_ips) }),
-            None => Err(None),
-        },
-    }
+    let (rule, implied) = match verdict {
+        NameVerdict::Block(rule) => return Err(rule),
+        NameVerdict::Allow(rule) => (rule, None),
+        NameVerdict::Implied { rule, private } => (rule, Some(private)),
+    };
+    // A rule without egress settings, or one that the rule table does not have, opens nothing.
+    let egress = snapshot.egress(rule).ok_or(None)?;
+    Ok(Allowed { verdict, rule, reach: Reach::from_rule(implied.unwrap_or(egress.allow_private_ips)) })
 }
 
 /// What is known of a question.

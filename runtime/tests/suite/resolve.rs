@@ -107,6 +107,16 @@ async fn invariant_6_a_name_that_is_not_allowed_never_leaves_the_host() {
 }
 
 #[tokio::test]
+async fn a_rule_that_the_rule_table_does_not_have_opens_nothing() {
+    let upstream = Upstream::honest(zone());
+    let mut snapshot = snapshot(RULES);
+    snapshot.manifest.rules.clear();
+    let refused = ask(&resolver(&[upstream.address]), &snapshot, "", "a.example").await;
+    assert_eq!(refused, Err(ResolveError::Refused { rule: None, reason: Reason::NoRuleAllows }));
+    assert_eq!(upstream.log(), []);
+}
+
+#[tokio::test]
 async fn names_without_a_usable_address_say_why() {
     let upstream = Upstream::honest(zone());
     for (name, error) in [
