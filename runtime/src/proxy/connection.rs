@@ -46,6 +46,9 @@ impl Connection {
 
     /// Serves the connection until it ends.
     pub(super) async fn run(mut self, mut stream: TcpStream) {
+        // A head and its body are written one after the other; waiting for more only delays them (RFC 9293, section 3.7.4).
+        // Failing to say so costs speed alone.
+        let _ = stream.set_nodelay(true);
         let mut incoming = Incoming::default();
         let Some(destination) = self.destination else {
             http::serve(&mut self, &mut stream, incoming).await;

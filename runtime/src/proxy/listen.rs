@@ -84,8 +84,6 @@ type Place = tokio::sync::OwnedSemaphorePermit;
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, Place)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     let (stream, peer) = listener.accept().await.ok()?;
-    // Answers are written whole; waiting for more only delays them. Failing to say so costs speed alone.
-    let _ = stream.set_nodelay(true);
     Some((stream, peer, place))
 }
 

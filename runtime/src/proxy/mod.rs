@@ -29,5 +29,8 @@ mod sniff;
 mod tunnel;
 mod upstream;
 
+#[cfg(test)]
+mod tests;
+
 pub use context::{Context, Limits, Mode};
 pub use listen::serve;

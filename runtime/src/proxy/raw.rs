@@ -44,8 +44,14 @@ pub(super) async fn serve_silent(
     };
     if client_first {
         match connection.recognise(stream, &mut incoming).await {
-            Carries::Tls => return tunnel::transparent(connection, stream, incoming, destination).await,
-            Carries::Http => return http::serve(connection, stream, incoming).await,
+            Carries::Tls => {
+                drop(upstream);
+                return tunnel::transparent(connection, stream, incoming, destination).await;
+            }
+            Carries::Http => {
+                drop(upstream);
+                return http::serve(connection, stream, incoming).await;
+            }
             Carries::Other => {}
         }
     } else if stream.write_all(greeting.unread()).await.is_err() {

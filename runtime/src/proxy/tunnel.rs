@@ -68,7 +68,7 @@ pub(super) async fn connect(
     mut subject: Subject,
 ) -> Result<(), (Refusal, Subject)> {
     let (reader, writer) = client;
-    let (addresses, dialled) = match prepare(connection, snapshot, &subject).await {
+    let (addresses, mut dialled) = match prepare(connection, snapshot, &subject).await {
         Ok(prepared) => prepared,
         Err(refusal) => return Err((refusal, subject)),
     };
@@ -82,11 +82,15 @@ pub(super) async fn connect(
             let named = same_name(subject.host(), &hello);
             subject.kind = Kind::Tunnel(greeting(hello));
             match named {
-                Ok(()) => settle(connection, snapshot, &subject, &addresses, dialled).await.map(|open| (open, bytes)),
+                Ok(()) => {
+                    settle(connection, snapshot, &subject, &addresses, dialled.take()).await.map(|it| (it, bytes))
+                }
                 Err(refusal) => Err(refusal),
             }
         }
     };
+    // A server that is not spoken to need not wait until the client has heard why.
+    drop(dialled);
     match opened {
         Ok(((upstream, candidate), bytes)) => {
             connection.allowed(snapshot, &subject, candidate.address, candidate.rule);
