@@ -1,7 +1,9 @@
 //! `outcall`: the operator's command. It compiles rules and answers questions about them.
+#![forbid(unsafe_code)]
 
 mod compile;
 mod explain;
+mod inspect;
 mod output;
 mod run;
 
@@ -25,6 +27,7 @@ struct Cli {
 enum Command {
     Compile(compile::Args),
     Explain(explain::Args),
+    Inspect(inspect::Args),
     Run(run::Args),
 }
 
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Inspect(args) => inspect::run(&args, &mut out),
         Command::Run(args) => run::run(&args),
     };
     ExitCode::from(out.finish(exit) as u8)

@@ -198,3 +198,28 @@ fn colours_are_only_for_terminals() {
     let (stdout, _) = check(home.path(), &["compile", "a.yaml"], 1);
     assert!(!stdout.contains('\u{1b}'), "{stdout}");
 }
+
+#[test]
+fn inspecting_prints_every_artifact_and_refuses_what_was_changed() {
+    let home = with(&[("rules.d/a.yaml", GOOD)]);
+    check(home.path(), &["compile", "-o", "out"], 0);
+    assert!(check(home.path(), &["inspect", "out"], 0).0.contains("allow docs (a.yaml:3, priority 100)"));
+    assert!(check(home.path(), &["inspect", "out", "nft"], 0).0.contains("table inet outcall"));
+    for artifact in ["dns", "proxy"] {
+        assert!(check(home.path(), &["inspect", "out", artifact], 0).0.contains("docs"), "{artifact}");
+    }
+    check(home.path(), &["inspect", "nowhere"], 2);
+    for name in ["outcall.nft", "dns.table", "proxy.prog", "manifest.json"] {
+        let path = home.path().join("out").join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        for damaged in [flipped.as_slice(), &whole[..middle], &[]] {
+            fs::write(&path, damaged).unwrap();
+            let (_, stderr) = check(home.path(), &["inspect", "out"], 1);
+            assert!(stderr.starts_with(&format!("outcall: {name}: ")), "{stderr}");
+        }
+        fs::write(&path, whole).unwrap();
+    }
+}

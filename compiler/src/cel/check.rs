@@ -41,8 +41,8 @@ impl Env {
 }
 
 /// How a function is called and what it takes.
-struct FunctionRow {
-    name: &'static str,
+pub(super) struct FunctionRow {
+    pub(super) name: &'static str,
     function: Function,
     /// The number of arguments with the receiver.
     arity: usize,
@@ -58,7 +58,7 @@ const fn global(name: &'static str, function: Function, arity: usize) -> Functio
     FunctionRow { name, function, arity, method: false, global: true }
 }
 
-const FUNCTIONS: &[FunctionRow] = &[
+pub(super) const FUNCTIONS: &[FunctionRow] = &[
     FunctionRow { name: "size", function: Function::Size, arity: 1, method: true, global: true },
     method("startsWith", Function::StartsWith, 2),
     method("endsWith", Function::EndsWith, 2),
@@ -70,19 +70,13 @@ const FUNCTIONS: &[FunctionRow] = &[
     global("hostMatches", Function::HostMatches, 2),
 ];
 
-const MACROS: &[(&str, MacroKind)] = &[
+pub(super) const MACROS: &[(&str, MacroKind)] = &[
     ("all", MacroKind::All),
     ("exists", MacroKind::Exists),
     ("exists_one", MacroKind::ExistsOne),
     ("filter", MacroKind::Filter),
     ("map", MacroKind::Map),
 ];
-
-/// Every function and macro but `has`.
-#[cfg(test)]
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().map(|row| row.name).chain(MACROS.iter().map(|(name, _)| *name))
-}
 
 /// Functions of CEL and its extensions that are left out, with what to write instead.
 const LEFT_OUT: &[(&str, &str)] = &[

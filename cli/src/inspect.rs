@@ -1,0 +1,164 @@
+//! `outcall inspect`: compiled artifacts as text.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use outcall_schema::artifact::digest::Digest;
+use outcall_schema::artifact::dns_table::DnsTable;
+use outcall_schema::artifact::manifest::{Manifest, RuleRow, file};
+use outcall_schema::artifact::match_program::MatchProgram;
+use outcall_schema::artifact::render;
+
+use crate::Exit;
+use crate::output::{Output, complain};
+
+/// Print compiled artifacts as text, after checking that they belong together
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A directory that `outcall compile -o` wrote
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Which of them
+    #[arg(value_enum, default_value_t)]
+    artifact: Artifact,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Artifact {
+    /// The ruleset for the kernel
+    Nft,
+    /// The DNS allow-table
+    Dns,
+    /// The proxy's match program
+    Proxy,
+    /// What belongs together, what the host must provide, and the rules
+    #[default]
+    Manifest,
+}
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
+    match text(&args.directory, args.artifact) {
+        Ok(text) => {
+            out.text(text);
+            Exit::Done
+        }
+        Err((exit, why)) => {
+            complain(why);
+            exit
+        }
+    }
+}
+
+type Failure = (Exit, String);
+
+fn text(directory: &Path, artifact: Artifact) -> Result<String, Failure> {
+    let bytes = read(directory, file::MANIFEST)?;
+    let manifest = Manifest::from_bytes(&bytes).map_err(|error| broken(file::MANIFEST, error))?;
+    // All of them, whichever is asked for: one that does not belong to the others says nothing about the policy.
+    let files = [file::NFT, file::DNS, file::PROXY].map(|name| checked(directory, name, &manifest));
+    let [nft, dns, proxy] = files;
+    let (nft, dns, proxy) = (nft?, dns?, proxy?);
+    match artifact {
+        Artifact::Manifest => Ok(overview(&manifest)),
+        Artifact::Nft => String::from_utf8(nft).map_err(|error| broken(file::NFT, error)),
+        Artifact::Dns => {
+            let table = DnsTable::from_bytes(Arc::from(dns)).map_err(|error| broken(file::DNS, error))?;
+            Ok(render::dns_table(&table, &manifest))
+        }
+        Artifact::Proxy => {
+            let program = MatchProgram::from_bytes(Arc::from(proxy)).map_err(|error| broken(file::PROXY, error))?;
+            Ok(render::match_program(&program, &manifest))
+        }
+    }
+}
+
+fn read(directory: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+    let path = directory.join(name);
+    std::fs::read(&path).map_err(|error| (Exit::Usage, format!("cannot read {}: {error}", path.display())))
+}
+
+fn checked(directory: &Path, name: &str, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    let bytes = read(directory, name)?;
+    match manifest.files.iter().find(|row| row.name == name) {
+        Some(row) if row.digest == Digest::of(&bytes) => Ok(bytes),
+        Some(_) => Err(broken(name, "it does not have the digest that the manifest says")),
+        None => Err(broken(name, "the manifest does not name it")),
+    }
+}
+
+fn broken(name: &str, why: impl std::fmt::Display) -> Failure {
+    (Exit::Failed, format!("{name}: {why}"))
+}
+
+/// The manifest for people.
+fn overview(manifest: &Manifest) -> String {
+    let mut text = String::new();
+    let needs = &manifest.needs;
+    let provided = [
+        (needs.ca, "a certificate authority for interception"),
+        (needs.proxy, "the proxy"),
+        (needs.bodies, "bodies to be read"),
+        (needs.direct_ip, "direct traffic through the kernel"),
+    ];
+    let mut needed: Vec<String> =
+        provided.into_iter().filter(|(needed, _)| *needed).map(|(_, what)| what.to_owned()).collect();
+    needed.extend(needs.secrets.iter().map(|name| format!("the secret `{name}`")));
+    let lines = [
+        ("policy", manifest.policy_digest.clone()),
+        ("format", manifest.version.to_string()),
+        ("compiler", manifest.compiler.clone()),
+        ("needs", if needed.is_empty() { "nothing".to_owned() } else { needed.join(", ") }),
+        ("intercepts", listed(&manifest.interception.hosts)),
+        ("bypasses", listed(&manifest.interception.bypass)),
+        ("strict", listed(&manifest.interception.strict)),
+        ("tests", manifest.tests.len().to_string()),
+    ];
+    // Writing to a string cannot fail.
+    for (name, value) in lines {
+        let _ = writeln!(text, "{name:12}{value}");
+    }
+    for row in &manifest.files {
+        let _ = writeln!(text, "{:12}{} ({} bytes)", row.name, row.digest, row.size);
+    }
+    let _ = writeln!(text, "\n{} rules, the first that is true decides, else block:", manifest.rules.len());
+    for row in &manifest.rules {
+        rule(&mut text, row);
+    }
+    text
+}
+
+fn rule(text: &mut String, row: &RuleRow) {
+    let _ = writeln!(text, "\n{} {} ({}:{}, priority {})", row.action.name(), row.id, row.file, row.line, row.priority);
+    if !row.description.is_empty() {
+        let _ = writeln!(text, "  # {}", row.description.replace('\n', " "));
+    }
+    for line in row.condition.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+    if let Some(egress) = &row.egress {
+        let ports: Vec<String> =
+            egress
+                .ports
+                .iter()
+                .map(|ports| {
+                    if ports.low == ports.high {
+                        ports.low.to_string()
+                    } else {
+                        format!("{}-{}", ports.low, ports.high)
+                    }
+                })
+                .collect();
+        let ports = if ports.is_empty() { "any port".to_owned() } else { format!("ports {}", ports.join(", ")) };
+        let private = if egress.allow_private_ips { ", private addresses too" } else { "" };
+        let _ = writeln!(text, "  -> {}, {ports}{private}", egress.mode.name());
+    }
+    for inject in &row.inject {
+        let _ = writeln!(text, "  -> sets {}", inject.header);
+    }
+}
+
+fn listed(patterns: &[String]) -> String {
+    if patterns.is_empty() { "nothing".to_owned() } else { patterns.join(", ") }
+}
