@@ -69,7 +69,8 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Every completion of the pending fields has this answer. When all of them are refused but by different rules, the
-    /// one named is the first of them in evaluation order.
+    /// one named is the last of them in evaluation order: the one that refuses when nothing pending matches a rule before
+    /// it, which most often is the default.
     Decided(Verdict),
     /// The completions differ; ask again when more is known.
     Undecided,

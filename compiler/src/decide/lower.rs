@@ -49,7 +49,7 @@ fn pattern_test(pattern: &str) -> Test {
 }
 
 /// Puts constants where the view fixes a field.
-fn fill_in(expr: &Expr, view: View) -> Expr {
+pub fn fill_in(expr: &Expr, view: View) -> Expr {
     map(expr, &mut |expr| match &expr.kind {
         ExprKind::Field(Field::HttpBody) if view.null_body && knows(Field::HttpBody, view.layer) => {
             Some(Expr { kind: ExprKind::Null, ty: Type::Null, span: expr.span.clone() })
@@ -140,9 +140,16 @@ fn bind(body: &Expr, depth: u32, value: &Expr) -> Expr {
 
 /// Whether an expression reads a field.
 pub fn reads_field(expr: &Expr, field: Field) -> bool {
+    fields_of(expr).contains(&field)
+}
+
+/// The fields an expression reads, each once.
+pub fn fields_of(expr: &Expr) -> Vec<Field> {
     let mut fields = Vec::new();
     reads(expr, &mut fields);
-    fields.contains(&field)
+    fields.sort_unstable();
+    fields.dedup();
+    fields
 }
 
 /// What an expression reads.
@@ -272,10 +279,7 @@ impl Lowering<'_> {
                 Formulas::FALSE
             };
         }
-        let mut fields = Vec::new();
-        reads(expr, &mut fields);
-        fields.sort_unstable();
-        fields.dedup();
+        let fields = fields_of(expr);
         // A strict expression over a field that is never known has no value. Macros and `? :` may do without the field.
         let lenient = matches!(expr.kind, ExprKind::Macro { .. });
         if !lenient && is_strict(expr) && fields.iter().any(|field| !knows(*field, self.view.layer)) {

@@ -116,7 +116,8 @@ impl MatchProgram {
 
 fn outcome(possible: Possible) -> Outcome {
     if possible.pass == NO_LEAF {
-        Outcome::Decided(Verdict::Block(possible.first.rule().map(RuleIndex)))
+        // Where several rules may refuse, the one that does when no pending test holds; most often that is the default.
+        Outcome::Decided(Verdict::Block(Some(possible.last).filter(|last| *last != u32::MAX).map(RuleIndex)))
     } else if possible.single {
         Outcome::Decided(verdict(possible.first))
     } else {
