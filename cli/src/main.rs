@@ -1,11 +1,14 @@
 //! `outcall`: the operator's command. It compiles rules and answers questions about them.
 #![forbid(unsafe_code)]
 
+mod asked;
 mod compile;
 mod explain;
 mod inspect;
 mod output;
 mod run;
+mod test;
+mod why;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,8 @@ enum Command {
     Explain(explain::Args),
     Inspect(inspect::Args),
     Run(run::Args),
+    Test(test::Args),
+    Why(why::Args),
 }
 
 /// How a command ended. The numbers are a part of the interface.
@@ -50,6 +55,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
         Command::Run(args) => run::run(&args),
+        Command::Test(args) => test::run(&args, &mut out),
+        Command::Why(args) => why::run(&args, &mut out),
     };
     ExitCode::from(out.finish(exit) as u8)
 }

@@ -77,8 +77,7 @@ impl Compiled {
             std::fs::read(&path).map_err(|error| LoadError::Read { file: path.display().to_string(), error })
         };
         let damaged = |name: &str, error| LoadError::Artifact { file: dir.join(name).display().to_string(), error };
-        let manifest =
-            Manifest::from_bytes(&read(file::MANIFEST)?).map_err(|error| damaged(file::MANIFEST, error))?;
+        let manifest = Manifest::from_bytes(&read(file::MANIFEST)?).map_err(|error| damaged(file::MANIFEST, error))?;
         let checked = |name: &str| {
             let bytes = read(name)?;
             let row = manifest.files.iter().find(|row| row.name == name);

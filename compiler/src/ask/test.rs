@@ -109,8 +109,12 @@ impl Compiled {
             differ("mode", mode.name(), egress.map_or("none", |egress| egress.mode.name()));
         }
         if let Some(obligations) = &row.expect.obligations {
-            let found: Vec<&str> =
-                answer.obligations.iter().filter_map(|rule| self.rule(Some(*rule))).map(|row| row.id.as_str()).collect();
+            let found: Vec<&str> = answer
+                .obligations
+                .iter()
+                .filter_map(|rule| self.rule(Some(*rule)))
+                .map(|row| row.id.as_str())
+                .collect();
             differ("obligations", &format!("[{}]", obligations.join(", ")), &format!("[{}]", found.join(", ")));
         }
         failures

@@ -112,7 +112,10 @@ impl Question {
                 let (host, port) = authority(target, Some(if tls { 443 } else { 80 }))?;
                 Ok(Question::Url { method: method.to_ascii_uppercase(), tls, host, port, path })
             }
-            _ => Err("ask `GET https://host/path`, `dns NAME [TYPE]`, `connect HOST:PORT`, `tcp IP:PORT` or `udp IP:PORT`".to_owned()),
+            _ => Err(
+                "ask `GET https://host/path`, `dns NAME [TYPE]`, `connect HOST:PORT`, `tcp IP:PORT` or `udp IP:PORT`"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -123,7 +126,9 @@ fn host(text: &str) -> Result<Host, String> {
 
 fn authority(text: &str, default: Option<u16>) -> Result<(Host, u16), String> {
     let split = match text.rfind(']') {
-        Some(bracket) => text.get(bracket + 1..).and_then(|rest| rest.strip_prefix(':')).map(|port| (bracket + 1, port)),
+        Some(bracket) => {
+            text.get(bracket + 1..).and_then(|rest| rest.strip_prefix(':')).map(|port| (bracket + 1, port))
+        }
         None => text.rsplit_once(':').map(|(host, port)| (host.len(), port)),
     };
     match (split, default) {
@@ -193,7 +198,12 @@ pub struct Explanation {
 ///
 /// # Errors
 /// A question whose fields cannot be read.
-pub fn why(compiled: &Compiled, question: &Question, agent: &str, address: Option<IpAddr>) -> Result<Explanation, String> {
+pub fn why(
+    compiled: &Compiled,
+    question: &Question,
+    agent: &str,
+    address: Option<IpAddr>,
+) -> Result<Explanation, String> {
     let base = Request::default().text(Field::AgentName, agent);
     let mut steps = Vec::new();
     let resolve = |steps: &mut Vec<Step>, name: &str, record_type: &str| {
@@ -423,7 +433,11 @@ impl Explanation {
             }
             for miss in &step.near_misses {
                 let seen: Vec<String> = miss.seen.iter().map(|(field, value)| format!("{field} is {value}")).collect();
-                let _ = writeln!(text, "         near miss {} ({}:{}): {} is {}", miss.rule, miss.file, miss.line, miss.test, miss.result);
+                let _ = writeln!(
+                    text,
+                    "         near miss {} ({}:{}): {} is {}",
+                    miss.rule, miss.file, miss.line, miss.test, miss.result
+                );
                 if !seen.is_empty() {
                     let _ = writeln!(text, "             {}", seen.join(", "));
                 }

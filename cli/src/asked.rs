@@ -1,0 +1,32 @@
+//! What questions are asked about: a directory of artifacts, or rules that are compiled for it.
+
+use std::path::PathBuf;
+
+use outcall_compiler::ask::Compiled;
+use outcall_compiler::diag::render;
+use outcall_schema::artifact::manifest::file;
+
+use crate::Exit;
+use crate::compile::compile;
+use crate::output::{Output, complain};
+
+/// Opens the artifacts in a directory, or compiles rules. What is wrong is reported.
+pub(crate) fn open(paths: &[PathBuf], out: &Output) -> Result<Compiled, Exit> {
+    if let [dir] = paths
+        && dir.join(file::MANIFEST).is_file()
+    {
+        return Compiled::open(dir).map_err(|error| {
+            complain(error);
+            Exit::Usage
+        });
+    }
+    let compilation = compile(paths);
+    let Some(artifacts) = &compilation.artifacts else {
+        eprint!("{}", render::human(&compilation.findings, out.colour()));
+        return Err(if compilation.unreadable() { Exit::Usage } else { Exit::Failed });
+    };
+    Compiled::of(artifacts).map_err(|error| {
+        complain(error);
+        Exit::Failed
+    })
+}
