@@ -90,10 +90,12 @@ impl Message {
 
     fn receive_with(socket: impl AsFd, flags: RecvFlags) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
         let mut buffer = [0; TEXT_BYTES + 16];
-        let (count, passed) = match descriptors::receive(socket, &mut buffer, flags) {
-            // A process that ends with messages unread resets the connection.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
-            received => received?,
+        let (count, passed) = loop {
+            match descriptors::receive(&socket, &mut buffer, flags) {
+                // A process that ended with messages unread; what it said before that comes after the error.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                received => break received?,
+            }
         };
         if count == 0 {
             return Ok(None);
@@ -123,6 +125,16 @@ mod tests {
             assert_eq!(Message::receive(&right).unwrap().unwrap().0, message);
         }
         drop(left);
+        assert!(Message::receive(&right).unwrap().is_none());
+    }
+
+    #[test]
+    fn last_words_are_heard_from_a_process_that_did_not_listen() {
+        let (left, right) = descriptors::pair().unwrap();
+        Message::Signal(15).send(&right).unwrap();
+        Message::Ended(Ended::Exited(0)).send(&left).unwrap();
+        drop(left);
+        assert_eq!(Message::receive(&right).unwrap().unwrap().0, Message::Ended(Ended::Exited(0)));
         assert!(Message::receive(&right).unwrap().is_none());
     }
 }

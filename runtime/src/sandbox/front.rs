@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, WaitOptions, getpgrp, waitpid};
+use rustix::process::{Pid, WaitOptions, getpgrp, test_kill_process_group, waitpid};
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 
 use super::control::Message;
@@ -97,7 +97,13 @@ impl Terminal {
     }
 
     /// A shell inside made its own groups and could not give the terminal back to one it cannot see.
+    ///
+    /// A foreground group that is alive is the caller's own, which has moved this process to the background meanwhile.
     fn take_back(&self) {
+        match tcgetpgrp(&self.descriptor).map(test_kill_process_group) {
+            Ok(Ok(()) | Err(rustix::io::Errno::PERM)) => return,
+            Ok(Err(_)) | Err(_) => {}
+        }
         signal::ignore(libc::SIGTTOU);
         let _ = tcsetpgrp(&self.descriptor, self.group);
     }
