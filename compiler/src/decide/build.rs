@@ -292,7 +292,7 @@ impl<'a, S: Sink> Builder<'a, S> {
         let default = self.formulas.settle(
             formula,
             &mut |atom, wanted| {
-                (atom.dimension == Some(dimension)).then(|| matches!(atom.test, Test::Present) == wanted)
+                (atom.dimension == Some(dimension)).then_some(matches!(atom.test, Test::Present) == wanted)
             },
             &mut HashMap::new(),
         );
@@ -321,7 +321,7 @@ impl<'a, S: Sink> Builder<'a, S> {
     fn missing(&mut self, entries: &[Entry], source: SourceId) -> S::Out {
         let is_body = self.formulas.source_of(source).field == Field::HttpBody;
         let rest = self.rest(entries, &mut |atom, wanted| {
-            (atom.source == Some(source)).then(|| match atom.test {
+            (atom.source == Some(source)).then_some(match atom.test {
                 Test::Present => !wanted,
                 // Null equals no string.
                 Test::Equals(_) if is_body => !wanted,
@@ -337,7 +337,7 @@ impl<'a, S: Sink> Builder<'a, S> {
         let index = Index::new(self.formulas, entries, source_id);
         self.stats.classes += index.exact.len() + 2 * index.labels.len() + index.prefixes.len() + 2;
         let defaults = self.rest(entries, &mut |atom, wanted| {
-            (atom.dimension == Some(dimension)).then(|| matches!(atom.test, Test::Present) == wanted)
+            (atom.dimension == Some(dimension)).then_some(matches!(atom.test, Test::Present) == wanted)
         });
         let standing: Vec<usize> = defaults
             .iter()
@@ -798,7 +798,7 @@ fn exists_value(formulas: &mut Formulas, formula: Formula, source: SourceId, ato
     cases.push(formulas.settle(
         formula,
         &mut |atom, wanted| {
-            (atom.source == Some(source)).then(|| match atom.test {
+            (atom.source == Some(source)).then_some(match atom.test {
                 Test::Present => !wanted,
                 Test::Equals(_) if is_body => !wanted,
                 _ => false,

@@ -49,6 +49,9 @@ pub enum KernelVerdict {
     Proxy,
 }
 
+/// Ranges of addresses of either family, as numbers.
+type Addresses = (Vec<(u32, u32)>, Vec<(u128, u128)>);
+
 /// Addresses of one family: all, or ranges.
 pub type Ranges<N> = Option<Vec<(N, N)>>;
 
@@ -285,7 +288,7 @@ fn narrow<N: Step>(so_far: Ranges<N>, ranges: &[(N, N)], wanted: bool, lowest: N
 
 /// Collects the addresses that could be allowed when used as such. Sound: what is left out cannot be.
 fn literals(policy: &Policy, formulas: &mut Formulas, kernel: &mut KernelPolicy) {
-    let (mut v4, mut v6): (Vec<(u32, u32)>, Vec<(u128, u128)>) = (Vec::new(), Vec::new());
+    let (mut v4, mut v6): Addresses = (Vec::new(), Vec::new());
     let everything = |v4: &mut Vec<(u32, u32)>, v6: &mut Vec<(u128, u128)>| {
         v4.push((0, u32::MAX));
         v6.push((0, u128::MAX));
@@ -352,7 +355,7 @@ fn is_no_address_end(suffix: &str) -> bool {
 }
 
 /// The addresses one alternative can stand for.
-fn reach(formulas: &Formulas, literals: &BTreeSet<(AtomId, bool)>) -> (Vec<(u32, u32)>, Vec<(u128, u128)>) {
+fn reach(formulas: &Formulas, literals: &BTreeSet<(AtomId, bool)>) -> Addresses {
     let (mut v4, mut v6): (Ranges<u32>, Ranges<u128>) = (None, None);
     for (id, wanted) in literals {
         let atom = formulas.atom(*id);

@@ -160,7 +160,7 @@ pub(super) fn check(
     let invalid = ArtifactError::Invalid("an expression has a wrong operator or operand");
     let op = Op::from_code(image.word(at + 1)).ok_or(invalid.clone())?;
     let words = image.word(at + 2);
-    if op.arity().is_some_and(|arity| arity != words) || (op == Op::Map && words % 2 != 0) {
+    if op.arity().is_some_and(|arity| arity != words) || (op == Op::Map && !words.is_multiple_of(2)) {
         return Err(invalid);
     }
     let end = at.checked_add(3).and_then(|start| start.checked_add(words)).ok_or(ArtifactError::Length)?;

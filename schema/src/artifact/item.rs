@@ -72,7 +72,7 @@ pub const FALSE_LEAF: Child = Child(LEAF | 2);
 impl Child {
     /// The leaf that names a rule.
     pub fn leaf(kind: LeafKind, rule: u32) -> Child {
-        Child(LEAF | 1 + (rule << 3 | kind as u32))
+        Child(LEAF | (1 + (rule << 3 | kind as u32)))
     }
 
     pub(super) const fn is_leaf(self) -> bool {

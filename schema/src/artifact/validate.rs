@@ -92,7 +92,7 @@ pub(super) fn check(image: &Image) -> Result<Checked, ArtifactError> {
     let mut seen = Seen { image, items: vec![(0, 0); len as usize] };
     let mut items = Vec::new();
     let mut at = 1;
-    if len < 3 || len >= 1 << 31 || image.word(0) != 0 {
+    if !(3..1 << 31).contains(&len) || image.word(0) != 0 {
         return Err(ArtifactError::Length);
     }
     loop {
@@ -254,7 +254,7 @@ fn automaton(seen: &Seen<'_>, at: u32, rest: u32) -> Result<u32, ArtifactError> 
         return Err(invalid);
     }
     let transitions = at + 4 + 64 + states;
-    let is_state = |word: u32| u64::from(word) < cells && word % classes == 0;
+    let is_state = |word: u32| u64::from(word) < cells && word.is_multiple_of(classes);
     if !is_state(image.word(at + 3)) || !(0..cells as u32).all(|cell| is_state(image.word(transitions + cell))) {
         return Err(invalid);
     }
