@@ -4,6 +4,7 @@ pub mod ast;
 mod check;
 pub(crate) mod codes;
 mod fallible;
+mod literal;
 mod parse;
 pub mod reference;
 pub mod typed;

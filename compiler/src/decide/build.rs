@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use outcall_schema::artifact::item::{Child, NO_LEAF};
-use outcall_schema::artifact::writer::{Automaton, AutomatonRef, Source, StrCases};
+use outcall_schema::artifact::writer::{Automaton, Source, StrCases};
 use outcall_schema::field::Field;
 
-use super::formula::{Atom, AtomId, Dimension, Formula, Formulas, Look, SourceId, Test, is_host};
-use super::pattern::{self, Automata};
+use super::formula::{Atom, AtomId, Dimension, Formula, Formulas, Look, SourceId, Test};
+use super::pattern::Automata;
 use super::range;
 
 /// More patterns than this are not put in one automaton: building it costs more than asking two beside each other.
@@ -716,103 +716,4 @@ impl Extent {
             _ => 1,
         }
     }
-}
-
-/// The formula that is true where some values of the given sources would make `formula` true.
-pub fn exists(formulas: &mut Formulas, formula: Formula, open: &dyn Fn(&Source) -> bool) -> Formula {
-    let mut result = formula;
-    loop {
-        let mut atoms = BTreeSet::new();
-        formulas.atoms(result, &mut atoms);
-        let next = atoms.iter().filter_map(|atom| formulas.atom(*atom).source).find(|id| open(formulas.source_of(*id)));
-        let Some(source) = next else { break };
-        result = exists_value(formulas, result, source, &atoms);
-    }
-    // An expression over a value that is open may come out any way.
-    formulas.settle(
-        result,
-        &mut |atom, _| {
-            let reads_open = atom.reads.iter().any(|field| open(&Source { field: *field, key: None }));
-            (atom.source.is_none() && reads_open).then_some(true)
-        },
-        &mut HashMap::new(),
-    )
-}
-
-fn exists_value(formulas: &mut Formulas, formula: Formula, source: SourceId, atoms: &BTreeSet<AtomId>) -> Formula {
-    let tests: Vec<Test> = atoms
-        .iter()
-        .map(|atom| formulas.atom(*atom))
-        .filter(|atom| atom.source == Some(source))
-        .map(|atom| atom.test.clone())
-        .collect();
-    let is_body = formulas.source_of(source).field == Field::HttpBody;
-    // Each class of values is a set of tests that are true together; missing is one more.
-    let mut classes: Vec<Vec<bool>> = Vec::new();
-    if let [_] = tests.as_slice() {
-        classes.extend([vec![true], vec![false]]);
-    } else if tests.iter().all(|test| matches!(test, Test::Ints(_))) {
-        let ranges = tests.iter().flat_map(|test| match test {
-            Test::Ints(ranges) => ranges.clone(),
-            _ => Vec::new(),
-        });
-        let bounds = range::bounds(ranges, i64::MIN);
-        for value in std::iter::once(i64::MIN).chain(bounds) {
-            classes.push(tests.iter().map(|test| test.of_int(value).unwrap_or(false)).collect());
-        }
-    } else {
-        let strings: Vec<&Test> = tests.iter().filter(|test| !matches!(test, Test::Present)).collect();
-        match pattern::classes(&strings) {
-            Some(found) => {
-                for set in found.sets {
-                    let truth = |test: &Test| {
-                        matches!(test, Test::Present)
-                            || strings.iter().position(|other| *other == test).is_some_and(|at| set.contains(&at))
-                    };
-                    classes.push(tests.iter().map(truth).collect());
-                }
-            }
-            // Too large to tell: any test may come out any way.
-            None => {
-                return formulas.settle(
-                    formula,
-                    &mut |atom, _| (atom.source == Some(source)).then_some(true),
-                    &mut HashMap::new(),
-                );
-            }
-        }
-    }
-    let mut cases: Vec<Formula> = classes
-        .iter()
-        .map(|truths| {
-            formulas.settle(
-                formula,
-                &mut |atom, wanted| {
-                    let at = tests.iter().position(|test| atom.source == Some(source) && *test == atom.test)?;
-                    Some(truths.get(at) == Some(&wanted))
-                },
-                &mut HashMap::new(),
-            )
-        })
-        .collect();
-    cases.push(formulas.settle(
-        formula,
-        &mut |atom, wanted| {
-            (atom.source == Some(source)).then_some(match atom.test {
-                Test::Present => !wanted,
-                Test::Equals(_) if is_body => !wanted,
-                _ => false,
-            })
-        },
-        &mut HashMap::new(),
-    ));
-    formulas.or(cases)
-}
-
-/// An automaton written once and referred to by its place.
-pub type WrittenAutomata = HashMap<Automaton, AutomatonRef>;
-
-/// Whether a source's suffixes are looked up label by label.
-pub fn is_host_source(source: &Source) -> bool {
-    source.key.is_none() && is_host(source.field)
 }

@@ -9,8 +9,8 @@ use outcall_schema::egress::EgressMode;
 use outcall_schema::field::Field;
 use outcall_schema::layer::Layer;
 
-use super::build::exists;
 use super::codes;
+use super::exists::exists;
 use super::formula::{AtomId, Formula, Formulas, Node, Test};
 use super::lower::{View, lower};
 use super::pattern::Automata;

@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod codes;
+pub mod exists;
 pub mod formula;
 pub mod kernel;
 pub mod lower;

@@ -10,7 +10,8 @@ use outcall_schema::field::{Field, Knowledge};
 use outcall_schema::layer::{Layer, Stage};
 
 use super::DECIDED;
-use crate::decide::build::{Builder, Entry, Mode, Stats, exists};
+use crate::decide::build::{Builder, Entry, Mode, Stats};
+use crate::decide::exists::exists;
 use crate::decide::formula::{Formula, Formulas};
 use crate::decide::lower::{View, host_pattern, lower};
 use crate::decide::sink::Written;

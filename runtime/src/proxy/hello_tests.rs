@@ -1,3 +1,5 @@
+//! What a ClientHello says, and what is refused.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a request head says, and what is refused.
+
 use proptest::prelude::*;
 
 use super::*;

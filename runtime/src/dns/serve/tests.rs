@@ -1,3 +1,5 @@
+//! Serving DNS over real sockets.
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
