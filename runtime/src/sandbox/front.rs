@@ -73,7 +73,8 @@ fn watch(supervisor: &OwnedFd, signals: &SignalFd) -> io::Result<Option<Message>
         rustix::io::retry_on_intr(|| poll(&mut polled, None))?;
         let [spoken, _] = polled.map(|polled| !polled.revents().is_empty());
         while let Some(Received { signal, by_kernel }) = signals.read()? {
-            if !by_kernel {
+            // But a terminal that goes away tells only its session's leader, which this may be, and its foreground.
+            if !by_kernel || signal == libc::SIGHUP {
                 let _ = Message::Signal(signal).send(supervisor);
             }
         }
