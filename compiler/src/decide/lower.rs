@@ -280,12 +280,38 @@ impl Lowering<'_> {
             };
         }
         let fields = fields_of(expr);
-        // A strict expression over a field that is never known has no value. Macros and `? :` may do without the field.
-        let lenient = matches!(expr.kind, ExprKind::Macro { .. });
-        if !lenient && is_strict(expr) && fields.iter().any(|field| !knows(*field, self.view.layer)) {
+        if self.hopeless(expr) {
             return Formulas::FALSE;
         }
         self.formulas.opaque(&key(expr), expr.clone(), Rc::from(fields), wanted)
+    }
+
+    /// Whether an expression never has a value here: it needs a field that the layer never knows, or works on null. Were it
+    /// left open, every name would follow from a rule that no request can make true.
+    fn hopeless(&self, expr: &Expr) -> bool {
+        let null = |expr: &Expr| matches!(expr.kind, ExprKind::Null);
+        match &expr.kind {
+            ExprKind::Null | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Bound(_) => false,
+            ExprKind::Free(_) => true,
+            ExprKind::Field(field) => !knows(*field, self.view.layer),
+            ExprKind::List(items) => items.iter().any(|item| self.hopeless(item)),
+            ExprKind::Map(entries) => entries.iter().any(|(key, value)| self.hopeless(key) || self.hopeless(value)),
+            ExprKind::Has(operand, _) | ExprKind::Negate(operand) => null(operand) || self.hopeless(operand),
+            ExprKind::Not(operand) => self.hopeless(operand),
+            // One operand with a value may be enough.
+            ExprKind::And(operands) | ExprKind::Or(operands) => operands.iter().all(|operand| self.hopeless(operand)),
+            ExprKind::Conditional(condition, then, otherwise) => {
+                self.hopeless(condition) || (self.hopeless(then) && self.hopeless(otherwise))
+            }
+            ExprKind::Compare(CompareOp::Eq | CompareOp::Ne, left, right) | ExprKind::In(left, right) => {
+                self.hopeless(left) || self.hopeless(right)
+            }
+            ExprKind::Compare(_, left, right) | ExprKind::Arith(_, left, right) | ExprKind::Index(left, right) => {
+                null(left) || null(right) || self.hopeless(left) || self.hopeless(right)
+            }
+            ExprKind::Call(_, arguments) => arguments.iter().any(|argument| null(argument) || self.hopeless(argument)),
+            ExprKind::Macro { range, .. } => null(range) || self.hopeless(range),
+        }
     }
 
     /// The expression as a test of one value.
@@ -337,19 +363,6 @@ fn constant_formula(value: bool) -> Formula {
 
 fn is_plain(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Null | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Str(_))
-}
-
-/// Whether an unknown operand anywhere makes the whole unknown.
-fn is_strict(expr: &Expr) -> bool {
-    let mut strict = true;
-    map(expr, &mut |part| {
-        strict &= !matches!(
-            part.kind,
-            ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Conditional(..) | ExprKind::Macro { .. }
-        );
-        None
-    });
-    strict
 }
 
 /// The value that an expression is, if it is one that tests can be made on.
