@@ -3,5 +3,7 @@
 
 pub mod fixtures;
 pub mod fuzz;
+pub mod generate;
 pub mod golden;
+pub mod reference;
 pub mod scale;
