@@ -101,9 +101,9 @@ impl Terminal {
     ///
     /// A foreground group that is alive is the caller's own, which has moved this process to the background meanwhile.
     fn take_back(&self) {
-        match tcgetpgrp(&self.descriptor).map(test_kill_process_group) {
-            Ok(Ok(()) | Err(rustix::io::Errno::PERM)) => return,
-            Ok(Err(_)) | Err(_) => {}
+        let living = tcgetpgrp(&self.descriptor).map(test_kill_process_group);
+        if matches!(living, Ok(Ok(()) | Err(rustix::io::Errno::PERM))) {
+            return;
         }
         signal::ignore(libc::SIGTTOU);
         let _ = tcsetpgrp(&self.descriptor, self.group);

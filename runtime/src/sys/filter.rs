@@ -87,7 +87,7 @@ fn rules(ioctl: u32, socket: [u32; 2], missing: &[u32]) -> Vec<sock_filter> {
 }
 
 fn program() -> Vec<sock_filter> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of system calls are small")]
+    #[expect(clippy::cast_possible_truncation, reason = "numbers of system calls are small")]
     let native = [libc::SYS_ioctl as u32, libc::SYS_socket as u32, libc::SYS_socketpair as u32];
     let [ioctl, socket, socketpair] = native;
     let mut here = vec![load(NUMBER)];
