@@ -62,7 +62,7 @@ fn a_blocked_name_is_nxdomain_with_the_rule_and_never_leaves() {
     assert!(text.contains("EDE: 17 (Filtered)") && text.contains("block-evil"), "{text}");
     assert!(text.contains("SOA"), "{text}");
     let record = ran.check_one_refusal("dns", "block-evil", "blocked_by_rule");
-    assert_eq!(record.pointer("/request/name").and_then(|it| it.as_str()), Some("evil.test"), "{record:#}");
+    assert_eq!(record.pointer("/request/dns/query").and_then(|it| it.as_str()), Some("evil.test"), "{record:#}");
     assert_eq!(world.queries(), Vec::<String>::new());
     assert_eq!(world.packets(), []);
 }

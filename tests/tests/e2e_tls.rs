@@ -56,7 +56,7 @@ fn connect_to_a_refused_name_is_a_403_with_the_rule() {
     {
         let mut world = World::new();
         let ran = sh(&world, &format!("curl -sS -i https://{name}/ 2>&1; true"));
-        assert!(ran.stdout.starts_with("HTTP/1.1 403 "), "{ran}");
+        assert!(ran.stdout.contains("HTTP/1.1 403 "), "{ran}");
         assert!(ran.stdout.to_ascii_lowercase().contains(&format!("x-outcall-block-reason: {rule}\r\n")), "{ran}");
         ran.check_one_refusal("connect", rule, reason);
         assert_eq!(world.packets(), [], "not even a query");
@@ -65,7 +65,8 @@ fn connect_to_a_refused_name_is_a_403_with_the_rule() {
 
 #[test]
 fn a_refused_sni_is_closed_before_anything_leaves() {
-    // The agent knows the address of the shared front and asks it for the neighbour.
+    // The agent resolves the name it may, so that the kernel lets it connect there, and asks for the neighbour.
+    const RESOLVE: &str = "dig +short allowed.test A allowed.test AAAA >/dev/null";
     for address in [zone::CDN_V4.to_string(), format!("[{}]", zone::CDN_V6)] {
         for (name, rule, reason) in
             [("evil.test", "block-evil", "blocked_by_rule"), ("unknown.test", "default", "no_rule_allows")]
@@ -73,11 +74,12 @@ fn a_refused_sni_is_closed_before_anything_leaves() {
             let mut world = World::new();
             let ran = sh(
                 &world,
-                &format!("openssl s_client -connect {address}:443 -servername {name} </dev/null 2>&1; true"),
+                &format!("{RESOLVE}; openssl s_client -connect {address}:443 -servername {name} </dev/null 2>&1; true"),
             );
             assert!(!ran.stdout.contains("BEGIN CERTIFICATE"), "{ran}");
             ran.check_one_refusal("connect", rule, reason);
-            assert_eq!(world.packets(), []);
+            assert_eq!(world.arrived(), Vec::<String>::new());
+            world.check_only_reached(&[]);
         }
     }
 }
@@ -106,7 +108,8 @@ fn without_a_server_name_or_without_tls_nothing_is_tunnelled() {
     ran.check_one_refusal("connect", "default", "sni_missing");
     let ran = sh(&world, "openssl s_client -connect allowed.test:443 -noservername </dev/null 2>&1; true");
     assert!(!ran.stdout.contains("BEGIN CERTIFICATE"), "{ran}");
-    ran.check_one_refusal("connect", "default", "sni_missing");
+    // Without a name there is only the address to judge.
+    ran.check_one_refusal("connect", "default", "no_rule_allows");
     let program = r#"
 import os, socket, urllib.parse
 proxy = urllib.parse.urlparse(os.environ["https_proxy"])
@@ -213,7 +216,7 @@ fn refused_by_port_and_by_resolved_address() {
 fn an_upstream_that_is_down_is_a_502_on_connect() {
     let world = World::new();
     let ran = sh(&world, "curl -sS -i https://down.test/ 2>&1; true");
-    assert!(ran.stdout.starts_with("HTTP/1.1 502 "), "{ran}");
+    assert!(ran.stdout.contains("HTTP/1.1 502 "), "{ran}");
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn a_tunnel_carries_a_lot_both_ways_and_closes_in_halves() {
     let mut world = World::new();
     let ran = sh(
         &world,
-        "for way in '' \"--noproxy *\"; do curl --http1.1 $way -sS https://allowed.test/bytes/5000000 | wc -c; head -c 3000000 /dev/zero | curl --http1.1 $way -sS --data-binary @- https://allowed.test/up; done",
+        "for way in '' '--noproxy allowed.test'; do curl --http1.1 $way -sS https://allowed.test/bytes/5000000 | wc -c; head -c 3000000 /dev/zero | curl --http1.1 $way -sS --data-binary @- https://allowed.test/up; done",
     );
     assert_eq!(ran.stdout.matches("5000000\n").count(), 2, "{ran}");
     assert_eq!(ran.stdout.matches("with 3000000 bytes").count(), 2, "{ran}");

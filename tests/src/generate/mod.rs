@@ -15,7 +15,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -24,7 +24,7 @@ impl Random {
 
     /// A number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit.max(1) as u64).unwrap_or(0)
+        usize::try_from(self.number() % limit.max(1) as u64).unwrap_or(0)
     }
 
     /// True once in `times`.
@@ -33,6 +33,11 @@ impl Random {
     }
 
     /// One of several.
+    ///
+    /// # Panics
+    ///
+    /// When there are none.
+    #[expect(clippy::indexing_slicing, reason = "the index is below the length, and a list to pick from is not empty")]
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }

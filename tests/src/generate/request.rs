@@ -95,7 +95,7 @@ impl Constants {
                 let canonical = Host::parse(&host).is_ok_and(|parsed| parsed.as_text() == host);
                 let address = host.parse::<std::net::IpAddr>().is_ok();
                 let fits = canonical && !(address && field == Field::DnsQuery);
-                Value::Str(if fits { host } else { (*random.pick(&HOSTS[..10])).to_owned() })
+                Value::Str(if fits { host } else { (*random.pick(HOSTS.split_at(10).0)).to_owned() })
             }
             Field::HttpPath => {
                 let path = self.text(random, PATHS);

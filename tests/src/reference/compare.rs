@@ -231,9 +231,7 @@ impl Comparison<'_> {
     fn check_name(&self, request: &Request, random: &mut Random) -> Result<(), String> {
         let mut request = request.clone();
         for field in [Field::DnsQuery, Field::DnsRecordType, Field::AgentName] {
-            if !request.known.contains_key(&field) {
-                request.known.insert(field, self.constants.value(random, field));
-            }
+            request.known.entry(field).or_insert_with(|| self.constants.value(random, field));
         }
         let answer = request.with_facts(|facts| self.reader.lookup(facts));
         let told = |wanted: String| Err(format!("dns: compiled {answer:?}, reference {wanted}"));
