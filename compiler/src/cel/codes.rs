@@ -36,7 +36,7 @@ codes! {
         "CEL has more types and functions than conditions need. Unsigned integers, fractions, byte strings, timestamps, durations, messages, optional values and type conversions are refused, so that every condition can be decided exactly and in bounded time.";
     NUMBER_RANGE = "OC0105", "a number does not fit",
         bad: Example::Condition("http.body_size < 9223372036854775808"), good: "http.body_size < 9223372036854775807",
-        "Integers are signed and have 64 bits.";
+        "Integers are signed and have 64 bits, from -9223372036854775808 to 9223372036854775807.";
     ESCAPE = "OC0106", "an escape in a string is not known",
         bad: Example::Condition("http.path.matches(\"^/v\\d+$\")"), good: "http.path.matches(r\"^/v\\d+$\")",
         "A backslash in a string literal begins an escape. In patterns write the literal as `r\"...\"`, in which a backslash is a backslash.";
