@@ -1,7 +1,8 @@
 //! Text in, artifacts and findings out.
 //!
 //! In pipeline order: `source` (files and positions) -> `syntax` and [`cel`] (as written) -> [`resolve`] (names bound,
-//! types known) -> `decide` (classes, diagram, residual) -> `emit` (artifacts); `ask` answers questions about a policy.
+//! types known) -> `decide` (classes, diagram, residual) -> `emit` (artifacts) and [`lints`]; `ask` answers questions about a
+//! policy.
 //!
 //! Invariant: no socket is opened here, and nothing here runs in the enforcing process.
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@ pub mod cel;
 pub mod decide;
 pub mod diag;
 pub mod emit;
+pub mod lints;
 pub mod resolve;
 pub mod source;
 pub mod syntax;
@@ -53,11 +55,15 @@ pub fn compile(paths: &[PathBuf], missing: Missing) -> Compilation {
     let (policy, mut found) = resolve::resolve(&files);
     findings.append(&mut found);
     let mut artifacts = None;
-    if !findings.iter().any(Finding::is_error) {
+    let clean = !findings.iter().any(Finding::is_error);
+    if clean {
+        findings.append(&mut lints::check(&policy));
         (artifacts, found) = emit::artifacts(&policy);
         findings.append(&mut found);
     }
-    source::suppress::apply(&mut findings, &policy.suppressions);
+    // What a policy with errors would be told is not known, so nothing is said of suppressions for it.
+    let unused = source::suppress::apply(&mut findings, &policy.suppressions);
+    findings.extend(unused.into_iter().filter(|_| clean));
     diag::sort(&mut findings);
     let artifacts = artifacts.filter(|_| !findings.iter().any(Finding::is_error));
     Compilation { policy, files: files.len(), findings, artifacts }

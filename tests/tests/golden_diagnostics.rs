@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use outcall_compiler::diag::render::{Colour, human};
-use outcall_compiler::diag::{CodeRow, Example, Finding, codes, row};
+use outcall_compiler::diag::{CodeRow, Example, Finding, Severity, codes, row};
+use outcall_compiler::lints::LINTS;
 use outcall_compiler::{Missing, compile};
 use outcall_tests::golden;
 
@@ -50,7 +51,10 @@ fn every_code_s_bad_example_yields_it_and_the_good_one_nothing() {
         let found = bad.iter().find(|finding| finding.code == row.code);
         assert!(found.is_some(), "{}: the bad example yields {bad:#?}", row.code);
         assert_eq!(found.map(|finding| finding.severity), Some(row.severity), "{}", row.code);
-        let good = compiled(&row.good, &directory.path().join(row.code).join("good"));
+        let mut good = compiled(&row.good, &directory.path().join(row.code).join("good"));
+        // What shows how to write a condition need not be a policy that lints are content with; a lint's own example is.
+        let strict = is_lint(row.code);
+        good.retain(|finding| finding.severity != Severity::Note && (strict || !is_lint(finding.code)));
         assert!(good.is_empty(), "{}: the good example yields {good:#?}", row.code);
     }
 }
@@ -73,6 +77,10 @@ fn every_fix_mends_what_it_is_for() {
             assert!(same < were, "{}: the fix of {} leaves {left:#?}", case.display(), finding.code);
         }
     }
+}
+
+fn is_lint(code: &str) -> bool {
+    LINTS.iter().any(|lint| lint.row.code == code)
 }
 
 fn cases() -> Vec<PathBuf> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use outcall_compiler::cel::reference::{FUNCTIONS, OPERATORS, ReferenceRow};
-use outcall_compiler::diag::{Example, codes};
+use outcall_compiler::diag::{Example, Severity, codes};
 use outcall_compiler::syntax::keys::Context;
 use outcall_compiler::{Missing, compile};
 use outcall_schema::field::{FIELDS, Knowledge};
@@ -52,7 +52,9 @@ fn every_example_compiles() {
             for (name, bytes) in example.files() {
                 std::fs::write(directory.path().join(name), bytes).unwrap();
             }
-            let findings = compile(&[directory.path().to_owned()], Missing::Refused).findings;
+            let mut findings = compile(&[directory.path().to_owned()], Missing::Refused).findings;
+            // A condition that is shown by itself is not a whole rule, so only its errors count.
+            findings.retain(|it| if language == "cel" { it.is_error() } else { it.severity != Severity::Note });
             assert!(findings.is_empty(), "{block}\n{findings:#?}");
             compiled += 1;
         }

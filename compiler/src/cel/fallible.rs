@@ -323,21 +323,10 @@ fn says(expr: &Expr, holds: bool) -> Vec<Known> {
         },
         ExprKind::Compare(op, left, right) if certain(left) && certain(right) => {
             let mut known = compared(*op, left, right, holds);
-            known.extend(compared(flipped(*op), right, left, holds));
+            known.extend(compared(op.flipped(), right, left, holds));
             known
         }
         _ => Vec::new(),
-    }
-}
-
-fn flipped(op: CompareOp) -> CompareOp {
-    match op {
-        CompareOp::Eq => CompareOp::Eq,
-        CompareOp::Ne => CompareOp::Ne,
-        CompareOp::Lt => CompareOp::Gt,
-        CompareOp::Le => CompareOp::Ge,
-        CompareOp::Gt => CompareOp::Lt,
-        CompareOp::Ge => CompareOp::Le,
     }
 }
 

@@ -53,6 +53,21 @@ pub enum CompareOp {
     Ge,
 }
 
+impl CompareOp {
+    /// The comparison with its sides exchanged.
+    #[must_use]
+    pub const fn flipped(self) -> CompareOp {
+        match self {
+            CompareOp::Eq => CompareOp::Eq,
+            CompareOp::Ne => CompareOp::Ne,
+            CompareOp::Lt => CompareOp::Gt,
+            CompareOp::Le => CompareOp::Ge,
+            CompareOp::Gt => CompareOp::Lt,
+            CompareOp::Ge => CompareOp::Le,
+        }
+    }
+}
+
 /// An arithmetic operation. On ints all of them, each an error on overflow or division by zero; `Add` also joins two
 /// strings or two lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

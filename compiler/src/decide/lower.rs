@@ -109,7 +109,7 @@ fn map(expr: &Expr, replace: &mut dyn FnMut(&Expr) -> Option<Expr>) -> Expr {
 }
 
 /// The body of a macro with a constant in place of the variable at `depth`.
-fn bind(body: &Expr, depth: u32, value: &Expr) -> Expr {
+pub(crate) fn bind(body: &Expr, depth: u32, value: &Expr) -> Expr {
     match &body.kind {
         ExprKind::Bound(index) if *index == depth => value.clone(),
         ExprKind::Bound(index) if *index > depth => Expr { kind: ExprKind::Bound(index - 1), ..body.clone() },
@@ -172,7 +172,7 @@ fn is_constant(expr: &Expr) -> bool {
 }
 
 /// The value of an expression without fields; `None` for an error.
-fn constant(expr: &Expr) -> Option<Option<serde_json::Value>> {
+pub(crate) fn constant(expr: &Expr) -> Option<Option<serde_json::Value>> {
     match &expr.kind {
         ExprKind::Str(text) => return Some(Some(text.as_str().into())),
         ExprKind::Int(value) => return Some(Some((*value).into())),
@@ -321,15 +321,7 @@ impl Lowering<'_> {
                 if let Some(source) = source(left) {
                     compare(source, *op, right)
                 } else {
-                    let flipped = match op {
-                        CompareOp::Eq => CompareOp::Eq,
-                        CompareOp::Ne => CompareOp::Ne,
-                        CompareOp::Lt => CompareOp::Gt,
-                        CompareOp::Le => CompareOp::Ge,
-                        CompareOp::Gt => CompareOp::Lt,
-                        CompareOp::Ge => CompareOp::Le,
-                    };
-                    compare(source(right)?, flipped, left)
+                    compare(source(right)?, op.flipped(), left)
                 }
             }
             ExprKind::In(element, container) => {

@@ -334,7 +334,7 @@ pub(crate) fn single(test: &Test) -> Option<Automaton> {
 }
 
 /// Whether an automaton made by [`single`] accepts `text`.
-pub(super) fn accepts(automaton: &Automaton, text: &str) -> bool {
+pub(crate) fn accepts(automaton: &Automaton, text: &str) -> bool {
     let state = text.bytes().fold(automaton.start, |state, byte| {
         let class = automaton.byte_classes.get(usize::from(byte)).copied().unwrap_or(0);
         automaton.transitions.get((state * automaton.classes + u32::from(class)) as usize).copied().unwrap_or(0)

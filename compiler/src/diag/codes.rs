@@ -19,7 +19,8 @@ pub struct CodeRow {
     pub explain: &'static str,
     /// An example that yields this code.
     pub bad: Example,
-    /// The same, put right: it yields no finding at all.
+    /// The same, put right: it yields no error and no warning. Lints may find something in an example of something else: a
+    /// condition by itself is not a policy.
     pub good: Example,
 }
 
@@ -91,7 +92,8 @@ pub fn codes() -> &'static [&'static CodeRow] {
     ROWS.get_or_init(|| {
         let areas: [&'static [CodeRow]; 4] =
             [codes_files::CODES, crate::cel::codes::CODES, codes_meaning::CODES, crate::decide::codes::CODES];
-        let mut rows: Vec<&'static CodeRow> = areas.into_iter().flatten().collect();
+        let lints = crate::lints::LINTS.iter().map(|lint| &lint.row);
+        let mut rows: Vec<&'static CodeRow> = areas.into_iter().flatten().chain(lints).collect();
         rows.sort_by_key(|row| row.code);
         rows
     })

@@ -105,7 +105,9 @@ codes! {
          use for; mostly a brace or a colon is in the wrong place.";
     SUPPRESSION = "OC0014", Warning, "a comment to outcall has no effect",
         bad: File("# outcall: allow OC9999 because we know better\nversion: \"1\"\n"),
-        good: File("# outcall: allow OC0014 to show how it is written\nversion: \"1\"\n"),
+        good: File(
+            "version: \"1\"\ndefinitions:\n  # outcall: allow OC0216 the next rule will use it\n  docs: http.host == \"docs.example.com\"\n",
+        ),
         "A comment `# outcall: allow OC0203 why`, on a line of its own directly above a rule or a key, suppresses that \
          finding there. This one does not: the code does not exist or is an error (errors cannot be suppressed), the reason \
          is missing, or nothing follows on the next line.";

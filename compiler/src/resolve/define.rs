@@ -244,7 +244,7 @@ impl<'f> Definitions<'f> {
     }
 }
 
-fn references(text: &str) -> Vec<(Range<usize>, String)> {
+pub(super) fn references(text: &str) -> Vec<(Range<usize>, String)> {
     // Most conditions use none.
     if text.contains('$') { cel::references(text) } else { Vec::new() }
 }

@@ -7,20 +7,34 @@ use crate::diag::codes_files::HOST_PATTERN;
 use crate::diag::{Finding, quoted};
 use crate::syntax::{Interception, Spanned};
 
-use super::Resolver;
+use super::{HostList, ListedHost, Policy, Resolver};
 
 impl Resolver<'_> {
     /// Adds a file's lists to the policy's.
-    pub(super) fn interception(&mut self, written: &Interception, merged: &mut manifest::Interception) {
-        self.patterns(&written.hosts, &mut merged.hosts);
-        self.patterns(&written.bypass, &mut merged.bypass);
-        self.patterns(&written.strict, &mut merged.strict);
+    pub(super) fn interception(&mut self, written: &Interception, policy: &mut Policy) {
+        let manifest::Interception { hosts, bypass, strict } = &mut policy.interception;
+        for (list, written, merged) in [
+            (HostList::Hosts, &written.hosts, hosts),
+            (HostList::Bypass, &written.bypass, bypass),
+            (HostList::Strict, &written.strict, strict),
+        ] {
+            self.patterns(list, written, merged, &mut policy.listed_hosts);
+        }
     }
 
-    fn patterns(&mut self, written: &[Spanned<String>], merged: &mut Vec<String>) {
+    fn patterns(
+        &mut self,
+        list: HostList,
+        written: &[Spanned<String>],
+        merged: &mut Vec<String>,
+        listed: &mut Vec<ListedHost>,
+    ) {
         for pattern in written {
             match canonical(&pattern.value) {
-                Ok(canonical) => merged.push(canonical),
+                Ok(canonical) => {
+                    merged.push(canonical.clone());
+                    listed.push(ListedHost { list, pattern: canonical, span: self.place(&pattern.span) });
+                }
                 Err(why) => {
                     let message = format!("{} is not a host pattern: {why}", quoted(&pattern.value));
                     let help =

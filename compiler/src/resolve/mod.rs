@@ -6,8 +6,8 @@ mod inject;
 mod matching;
 mod policy_tests;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,6 +42,43 @@ pub struct Policy {
     pub tests: Vec<TestRow>,
     /// The findings that comments in the files suppress.
     pub suppressions: Vec<Suppression>,
+    /// The entries of the host lists, each with its place, in file order.
+    pub listed_hosts: Vec<ListedHost>,
+    /// The definitions of all files.
+    pub definitions: Vec<Definition>,
+}
+
+/// One of the host lists of `interception:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostList {
+    /// `hosts:`
+    Hosts,
+    /// `bypass:`
+    Bypass,
+    /// `strict:`
+    Strict,
+}
+
+/// An entry of a host list.
+#[derive(Debug, Clone)]
+pub struct ListedHost {
+    /// The list.
+    pub list: HostList,
+    /// The pattern in its canonical form.
+    pub pattern: String,
+    /// Where it stands.
+    pub span: SourceSpan,
+}
+
+/// An entry of `definitions:`.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// The name, without `$`.
+    pub name: String,
+    /// Where the name stands.
+    pub span: SourceSpan,
+    /// Whether some rule uses it, itself or by way of other definitions.
+    pub used: bool,
 }
 
 /// Where the bytes of a condition come from: sorted, disjoint ranges of its text, each with its place in a file. Where
@@ -78,6 +115,25 @@ pub struct Rule {
     pub hold: Option<Hold>,
     /// What is injected, for an enrich rule.
     pub inject: Vec<Inject>,
+    /// What of this was written out, and where.
+    pub written: Written,
+}
+
+/// Where parts of a rule stand that have a default, for those that were written out: each the key with its value.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// The whole rule.
+    pub rule: Option<SourceSpan>,
+    /// `priority:`
+    pub priority: Option<SourceSpan>,
+    /// The value of `egress.mode`.
+    pub mode: Option<SourceSpan>,
+    /// `egress.ports`
+    pub ports: Option<SourceSpan>,
+    /// `egress.allow_private_ips`
+    pub allow_private_ips: Option<SourceSpan>,
+    /// `egress.match_body`
+    pub match_body: Option<SourceSpan>,
 }
 
 /// Resolves rule files, in evaluation order, into a policy. What is wrong comes back as findings, sorted; the policy holds
@@ -106,7 +162,8 @@ pub fn resolve(files: &[Arc<SourceFile>]) -> (Policy, Vec<Finding>) {
         let definitions = Definitions::read(file, rules, &budget, &mut resolver.findings);
         resolver.definitions(&rules.definitions, &definitions);
         resolver.presets(&rules.presets);
-        resolver.interception(&rules.interception, &mut policy.interception);
+        resolver.interception(&rules.interception, &mut policy);
+        policy.definitions.extend(resolver.used(rules));
         policy.rules.extend(rules.rules.iter().filter_map(|rule| resolver.rule(rule, &definitions)));
         policy.tests.extend(rules.tests.iter().filter_map(|test| resolver.test(test, &actions)));
         policy.suppressions.extend(rules.suppressions.iter().cloned());
@@ -217,7 +274,7 @@ impl Resolver<'_> {
             id: id.value.clone(),
             span: self.place(&id.span),
             action,
-            priority: rule.priority.unwrap_or(DEFAULT_PRIORITY),
+            priority: rule.priority.as_ref().map_or(DEFAULT_PRIORITY, |priority| priority.value),
             description: rule.description.clone(),
             log: rule.log,
             condition,
@@ -227,8 +284,48 @@ impl Resolver<'_> {
             egress,
             hold,
             inject: inject?,
+            written: self.written(rule),
         };
         Some(rule)
+    }
+
+    fn written(&self, rule: &syntax::Rule) -> Written {
+        let place = |range: &Range<usize>| self.place(range);
+        let syntax::Egress { mode, ports_span, allow_private_ips, match_body, .. } = &rule.egress;
+        Written {
+            rule: Some(place(&rule.span)),
+            priority: rule.priority.as_ref().map(|it| place(&it.span)),
+            mode: mode.as_ref().map(|it| place(&it.span)),
+            ports: ports_span.as_ref().map(place),
+            allow_private_ips: allow_private_ips.as_ref().map(|it| place(&it.span)),
+            match_body: match_body.as_ref().map(|it| place(&it.span)),
+        }
+    }
+
+    /// The definitions of a file, with whether its rules use them.
+    fn used(&self, written: &RuleFile) -> Vec<Definition> {
+        let references = |text: Option<&syntax::Text>| text.map(|text| define::references(&text.value));
+        let of_rules = written.rules.iter().filter_map(|rule| references(rule.condition.as_ref())).flatten();
+        let mut pending: Vec<String> = match written.definitions.as_slice() {
+            [] => return Vec::new(),
+            _ => of_rules.map(|(_, name)| name).collect(),
+        };
+        let mut used: HashSet<String> = HashSet::new();
+        let texts: HashMap<&str, Option<&syntax::Text>> =
+            written.definitions.iter().map(|it| (it.name.value.as_str(), it.text.as_ref())).collect();
+        while let Some(name) = pending.pop() {
+            if let Some(text) = texts.get(name.as_str())
+                && used.insert(name)
+            {
+                pending.extend(references(*text).into_iter().flatten().map(|(_, name)| name));
+            }
+        }
+        let definition = |it: &syntax::Definition| Definition {
+            name: it.name.value.clone(),
+            span: self.place(&it.name.span),
+            used: used.contains(&it.name.value),
+        };
+        written.definitions.iter().map(definition).collect()
     }
 
     /// A block rule must not open by accident.
@@ -271,18 +368,38 @@ impl Resolver<'_> {
 }
 
 fn egress(written: &syntax::Egress) -> Egress {
-    let mode = written.mode.unwrap_or_default();
+    let mode = written.mode.as_ref().map(|mode| mode.value).unwrap_or_default();
     let mut ports = written.ports.clone();
     if ports.is_empty() && mode == EgressMode::DirectIp {
         ports.extend(DIRECT_PORTS);
     }
-    Egress { mode, ports, allow_private_ips: written.allow_private_ips, match_body: written.match_body }
+    let stated = |value: &Option<Spanned<bool>>| value.as_ref().is_some_and(|value| value.value);
+    let (allow_private_ips, match_body) = (stated(&written.allow_private_ips), stated(&written.match_body));
+    Egress { mode, ports, allow_private_ips, match_body }
 }
 
 impl Rule {
     /// Where a range of `condition_text`, such as an expression's span, stands in a file.
     pub fn locate(&self, range: &Range<usize>) -> SourceSpan {
         locate(&self.condition_map, &self.condition_span, range)
+    }
+
+    /// Where a range of `condition_text` stands in this rule itself: for what comes out of a definition, the `$name` that
+    /// brought it in.
+    pub fn locate_here(&self, range: &Range<usize>) -> SourceSpan {
+        let here = |place: &SourceSpan| {
+            let whole = &self.condition_span;
+            Arc::ptr_eq(&place.file, &whole.file) && whole.start <= place.start && place.end <= whole.end
+        };
+        let place = self.locate(range);
+        if here(&place) {
+            return place;
+        }
+        // A definition is written out in parentheses that stand for the `$name`.
+        let at = self.condition_map.partition_point(|(from, _)| from.end <= range.start);
+        let before = self.condition_map.get(..at).unwrap_or_default();
+        let opened = before.iter().rev().map(|(_, place)| place).find(|place| here(place));
+        opened.unwrap_or(&self.condition_span).clone()
     }
 }
 

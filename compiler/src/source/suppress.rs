@@ -1,12 +1,14 @@
 //! `# outcall: allow OC0203 why`: a comment that suppresses a finding on the rule or key below it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::yaml::{Node, NodeKind};
 use crate::diag::codes_files::SUPPRESSION;
 use crate::diag::{Finding, Severity, SourceFile, SourceSpan, codes, nearest, quoted, row};
+use crate::lints::UNUSED_SUPPRESSION;
 
 /// A finding that somebody looked at and allows.
 #[derive(Debug, Clone)]
@@ -15,22 +17,43 @@ pub struct Suppression {
     pub code: &'static str,
     /// The rule or key that it holds for.
     pub span: SourceSpan,
+    /// Where the comment stands.
+    pub comment: SourceSpan,
 }
 
-/// Drops the findings that are suppressed. Errors never are.
-pub fn apply(findings: &mut Vec<Finding>, suppressions: &[Suppression]) {
+/// Drops the findings that are suppressed; errors never are. What comes back are findings about suppressions that
+/// suppressed nothing.
+pub fn apply(findings: &mut Vec<Finding>, suppressions: &[Suppression]) -> Vec<Finding> {
     if suppressions.is_empty() {
-        return;
+        return Vec::new();
     }
+    // By file and code, so that many findings do not meet many suppressions one by one.
+    let mut by_place: HashMap<(&'static str, *const SourceFile), Vec<(&Suppression, usize)>> = HashMap::new();
+    for (at, allowed) in suppressions.iter().enumerate() {
+        by_place.entry((allowed.code, Arc::as_ptr(&allowed.span.file))).or_default().push((allowed, at));
+    }
+    let mut used = vec![false; suppressions.len()];
     findings.retain(|finding| {
-        let Some(span) = &finding.span else { return true };
-        finding.is_error()
-            || !suppressions.iter().any(|allowed| {
-                allowed.code == finding.code
-                    && Arc::ptr_eq(&allowed.span.file, &span.file)
-                    && (allowed.span.start..=allowed.span.end).contains(&span.start)
-            })
+        let Some(span) = finding.span.as_ref().filter(|_| !finding.is_error()) else { return true };
+        let mut kept = true;
+        for (allowed, at) in by_place.get(&(finding.code, Arc::as_ptr(&span.file))).into_iter().flatten() {
+            if (allowed.span.start..=allowed.span.end).contains(&span.start) {
+                kept = false;
+                if let Some(used) = used.get_mut(*at) {
+                    *used = true;
+                }
+            }
+        }
+        kept
     });
+    let unused = suppressions.iter().zip(used).filter(|(_, used)| !used).map(|(suppression, _)| suppression);
+    unused
+        .map(|Suppression { code, comment, .. }| {
+            let message = format!("there is no {code} here to suppress");
+            let finding = Finding::at(UNUSED_SUPPRESSION, comment.clone(), message);
+            finding.help("remove the comment, or put it directly above what it is about")
+        })
+        .collect()
 }
 
 /// The suppressions among a file's comments. One that cannot have an effect is a finding.
@@ -56,7 +79,7 @@ pub(super) fn collect(
         match below(file, range, targets) {
             Some(target) => {
                 let span = SourceSpan { file: file.clone(), start: target.start, end: target.end };
-                suppressions.push(Suppression { code, span });
+                suppressions.push(Suppression { code, span, comment: place });
             }
             None => findings.push(
                 Finding::at(

@@ -99,7 +99,7 @@ pub struct Rule {
     /// `action:`
     pub action: Option<Spanned<Action>>,
     /// `priority:`
-    pub priority: Option<i64>,
+    pub priority: Option<Spanned<i64>>,
     /// `log:`
     pub log: bool,
     /// `egress:`
@@ -116,13 +116,15 @@ pub struct Rule {
 #[derive(Debug, Default)]
 pub struct Egress {
     /// `mode:`
-    pub mode: Option<EgressMode>,
+    pub mode: Option<Spanned<EgressMode>>,
     /// `ports:`
     pub ports: Vec<PortRange>,
+    /// Where `ports:` stands, if it does.
+    pub ports_span: Option<Range<usize>>,
     /// `allow_private_ips:`
-    pub allow_private_ips: bool,
+    pub allow_private_ips: Option<Spanned<bool>>,
     /// `match_body:`
-    pub match_body: bool,
+    pub match_body: Option<Spanned<bool>>,
 }
 
 /// The `hold:` block.

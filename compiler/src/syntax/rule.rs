@@ -74,7 +74,10 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Rule {
                 let choices = Action::ALL.map(|action| (action.name(), action));
                 (given.action, rule.action) = (key, reader.choice(value, "`action`", &choices));
             }
-            "priority" => rule.priority = reader.integer(value, "`priority`", i64::MIN..=i64::MAX),
+            "priority" => {
+                let priority = reader.integer(value, "`priority`", i64::MIN..=i64::MAX);
+                rule.priority = priority.map(|value| Spanned { value, span: entry.span() });
+            }
             "log" => rule.log = reader.boolean(value, "`log`").unwrap_or_default(),
             "egress" => (given.egress, rule.egress) = (key, egress(reader, value)),
             "hold" => (given.hold, rule.hold) = (stated(value).and(key), hold(reader, value)),
@@ -182,14 +185,13 @@ const MODES: [(&str, EgressMode); 3] = [
     (EgressMode::Intercept.name(), EgressMode::Intercept),
 ];
 
-pub(super) fn mode(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<EgressMode> {
-    reader.choice(node, "`mode`", &MODES).map(|mode| mode.value)
+pub(super) fn mode(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Spanned<EgressMode>> {
+    reader.choice(node, "`mode`", &MODES)
 }
 
 fn egress(reader: &mut Reader<'_>, node: &Node<'_>) -> Egress {
     let mut out = Egress::default();
     let mut mode_refused = false;
-    let mut match_body = None;
     for entry in reader.known(node, "`egress`", Context::Egress) {
         let value = &entry.value;
         match &*entry.key {
@@ -197,21 +199,22 @@ fn egress(reader: &mut Reader<'_>, node: &Node<'_>) -> Egress {
                 out.mode = mode(reader, value);
                 mode_refused = out.mode.is_none();
             }
-            "ports" => out.ports = ports(reader, value),
+            "ports" => (out.ports, out.ports_span) = (ports(reader, value), Some(entry.span())),
             "allow_private_ips" => {
-                out.allow_private_ips = reader.boolean(value, "`allow_private_ips`").unwrap_or_default();
+                let allowed = reader.boolean(value, "`allow_private_ips`");
+                out.allow_private_ips = allowed.map(|value| Spanned { value, span: entry.span() });
             }
             "match_body" => {
-                out.match_body = reader.boolean(value, "`match_body`").unwrap_or_default();
-                match_body = Some(entry.span());
+                let read = reader.boolean(value, "`match_body`");
+                out.match_body = read.map(|value| Spanned { value, span: entry.span() });
             }
             _ => {}
         }
     }
-    if let Some(at) = match_body.filter(|_| out.match_body && !mode_refused && out.mode != Some(EgressMode::Intercept))
-    {
+    let intercepts = out.mode.as_ref().is_some_and(|mode| mode.value == EgressMode::Intercept);
+    if let Some(Spanned { value: true, span: at }) = out.match_body.as_ref().filter(|_| !mode_refused && !intercepts) {
         let help = "bodies are only read where TLS is terminated: write `mode: intercept`, or remove it";
-        reader.error(MATCH_BODY, &at, "`match_body` needs `mode: intercept`", help);
+        reader.error(MATCH_BODY, at, "`match_body` needs `mode: intercept`", help);
     }
     out
 }

@@ -321,7 +321,7 @@ fn read_expect(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Expect> {
                 decision = reader.choice(value, "`decision`", &DECISIONS);
             }
             "rule" => rule = reader.filled(value, "`rule`"),
-            "mode" => expected_mode = mode(reader, value),
+            "mode" => expected_mode = mode(reader, value).map(|mode| mode.value),
             "obligations" => {
                 let items = reader.list(value, "`obligations`")?;
                 obligations = Some(items.iter().filter_map(|item| reader.filled(item, "an obligation")).collect());

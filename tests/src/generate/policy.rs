@@ -76,6 +76,7 @@ pub fn resolved(policy: &Policy) -> Option<resolve::Policy> {
                 }),
                 hold: (rule.action == Action::Hold).then(Default::default),
                 inject: Vec::new(),
+                written: Default::default(),
             })
         })
         .collect();

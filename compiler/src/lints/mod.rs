@@ -1,0 +1,186 @@
+//! Lints: what compiles and very likely does not do what its author wants.
+//!
+//! A lint is a file here and its row in [`LINTS`]; the row has the code, its page with an example that fires and one that
+//! stays quiet, and the check. Checks are linear in the text of the policy: they never compare rules pair by pair.
+
+#![expect(dead_code, reason = "the lints that use the rest of what is shared follow")]
+
+mod condition;
+mod hosts;
+mod patterns;
+mod subject;
+mod suffixes;
+
+mod definition_unused;
+mod host_contains;
+mod path_prefix_open;
+mod request_test_behind_tls;
+mod suffix_without_dot;
+mod suppression_unused;
+
+use std::fmt::Write;
+
+use crate::cel::typed::Expr;
+use crate::diag::{CodeRow, Finding};
+use crate::resolve::Policy;
+use hosts::Inside;
+use patterns::Patterns;
+pub(crate) use subject::Subject;
+pub(crate) use suppression_unused::UNUSED_SUPPRESSION;
+
+/// What a lint is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// What never happens: values that no request has, parts that nothing uses.
+    Never,
+    /// What the layer that decides cannot see.
+    Layer,
+    /// Conditions that are neither true nor false.
+    ThreeValued,
+    /// More is allowed than people will read.
+    TooWide,
+    /// Who the agent is.
+    Agent,
+    /// How rules are written.
+    Style,
+}
+
+impl Family {
+    /// Every family, in the order of their codes.
+    pub const ALL: [Family; 6] =
+        [Family::Never, Family::Layer, Family::ThreeValued, Family::TooWide, Family::Agent, Family::Style];
+
+    /// The heading on the page.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Family::Never => "Never",
+            Family::Layer => "Layers",
+            Family::ThreeValued => "Neither true nor false",
+            Family::TooWide => "Too wide",
+            Family::Agent => "Agents",
+            Family::Style => "Style",
+        }
+    }
+}
+
+/// How a lint looks at a policy.
+#[derive(Clone, Copy)]
+pub enum Check {
+    /// At each rule by itself.
+    Rule(fn(&Context<'_>, &Subject<'_>, &mut Vec<Finding>)),
+    /// At the policy as a whole.
+    Policy(fn(&Context<'_>, &mut Vec<Finding>)),
+    /// Found by another part of the compiler as a by-product.
+    Elsewhere,
+}
+
+/// A lint.
+pub struct LintRow {
+    /// Its name, for people: the name of its file with hyphens.
+    pub name: &'static str,
+    /// What it is about.
+    pub family: Family,
+    /// Its code, severity, explanation and examples.
+    pub row: CodeRow,
+    /// How it is found.
+    pub check: Check,
+}
+
+/// Every lint, by code.
+pub static LINTS: &[&LintRow] = &[
+    &definition_unused::LINT,
+    &request_test_behind_tls::LINT,
+    &suffix_without_dot::LINT,
+    &host_contains::LINT,
+    &path_prefix_open::LINT,
+    &suppression_unused::LINT,
+];
+
+/// What checks look at.
+pub struct Context<'p> {
+    /// The policy.
+    pub policy: &'p Policy,
+    /// Its rules in evaluation order, each prepared for looking at.
+    pub(crate) subjects: Vec<Subject<'p>>,
+    /// Where TLS is terminated.
+    pub(crate) inside: Inside,
+    /// What patterns accept.
+    pub(crate) patterns: &'p Patterns,
+}
+
+/// Looks at a policy that was resolved without an error.
+pub fn check(policy: &Policy) -> Vec<Finding> {
+    let patterns = Patterns::default();
+    let conditions: Vec<std::borrow::Cow<'_, Expr>> =
+        policy.rules.iter().map(|rule| condition::written_out(&rule.condition)).collect();
+    let subjects =
+        policy.rules.iter().zip(&conditions).map(|(rule, condition)| Subject::of(rule, condition, &patterns)).collect();
+    let context = Context { policy, subjects, inside: Inside::of(&policy.interception), patterns: &patterns };
+    let mut findings = Vec::new();
+    for lint in LINTS {
+        match lint.check {
+            Check::Rule(check) => {
+                for subject in &context.subjects {
+                    check(&context, subject, &mut findings);
+                }
+            }
+            Check::Policy(check) => check(&context, &mut findings),
+            Check::Elsewhere => {}
+        }
+    }
+    findings
+}
+
+/// The page of all lints, `compiler/LINTS.md`.
+pub fn page() -> String {
+    let mut out = String::from(
+        "# Lints\n\nWhat `outcall compile` says about rules that compile and very likely do not do what their author wants. \
+         Printed from the\ntable in the code; `outcall explain OC0260` prints one entry. A comment `# outcall: allow OC0260 \
+         why`, directly above a rule\nor a key, suppresses one there.\n",
+    );
+    let shown = |text: &str| text.trim_end().to_owned();
+    for family in Family::ALL {
+        let lints = || LINTS.iter().filter(|lint| lint.family == family);
+        if lints().next().is_none() {
+            continue;
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(out, "\n## {}\n\n| code | | name | about |\n|---|---|---|---|\n", family.title());
+        for lint in lints() {
+            let title = lint.row.title.replace('|', "\\|");
+            let _ = writeln!(out, "| {} | {} | {} | {title} |", lint.row.code, lint.row.severity.name(), lint.name);
+        }
+        for lint in lints() {
+            let CodeRow { code, title, explain, bad, good, .. } = &lint.row;
+            let (bad, good) = (shown(&bad.shown()), shown(&good.shown()));
+            let _ = write!(out, "\n### {code}: {title}\n\n{explain}\n\n");
+            let _ = write!(out, "```yaml\n{bad}\n```\n\nInstead:\n\n```yaml\n{good}\n```\n");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_their_codes_and_each_has_its_file() {
+        let codes: Vec<&str> = LINTS.iter().map(|lint| lint.row.code).collect();
+        assert!(codes.is_sorted(), "{codes:?}");
+        let families: Vec<Family> = LINTS.iter().map(|lint| lint.family).collect();
+        assert!(families.is_sorted(), "each family has a range of codes");
+        let shared = ["mod", "condition", "hosts", "patterns", "subject", "suffixes"];
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lints");
+        let files: BTreeSet<String> = std::fs::read_dir(directory)
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().path().file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+            .filter(|stem| !shared.contains(&stem.as_str()))
+            .collect();
+        let rows: BTreeSet<String> = LINTS.iter().map(|lint| lint.name.replace('-', "_")).collect();
+        assert_eq!(files, rows);
+        assert_eq!(rows.len(), LINTS.len(), "a name is used twice");
+    }
+}

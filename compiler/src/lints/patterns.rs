@@ -1,0 +1,125 @@
+//! What the patterns of `matches` accept, each worked out once.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+
+use outcall_schema::artifact::writer::Automaton;
+use outcall_schema::host::Host;
+
+use crate::decide::formula::Test;
+use crate::decide::pattern;
+
+/// Automata of patterns, kept for all lints.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    known: RefCell<HashMap<String, Option<Rc<Automaton>>>>,
+}
+
+impl Patterns {
+    fn automaton(&self, pattern: &str) -> Option<Rc<Automaton>> {
+        if let Some(known) = self.known.borrow().get(pattern) {
+            return known.clone();
+        }
+        let built = pattern::single(&Test::Matches(pattern.to_owned())).map(Rc::new);
+        self.known.borrow_mut().insert(pattern.to_owned(), built.clone());
+        built
+    }
+
+    /// Whether the pattern is found in `text`; `None` where the pattern has no automaton.
+    pub(crate) fn accepts(&self, pattern: &str, text: &str) -> Option<bool> {
+        Some(pattern::accepts(&*self.automaton(pattern)?, text))
+    }
+
+    /// Up to `count` hosts that the pattern accepts, the shortest first.
+    pub(crate) fn hosts(&self, pattern: &str, count: usize) -> Vec<String> {
+        self.automaton(pattern).map(|automaton| hosts(&automaton, count)).unwrap_or_default()
+    }
+}
+
+/// Hosts that an automaton accepts, found breadth first. A dot is tried first, so that a pattern's unescaped dots come out
+/// as dots.
+fn hosts(automaton: &Automaton, count: usize) -> Vec<String> {
+    /// Places looked at: patterns on hosts have a few dozen states.
+    const STEPS: usize = 20_000;
+    /// Ways to one state that are followed: different words of one length through it.
+    const WAYS: usize = 3;
+    const BYTES: &[u8] = b".abcdefghijklmnopqrstuvwxyz0123456789-_";
+    let next = |state: u32, byte: u8| {
+        let class = automaton.byte_classes.get(usize::from(byte)).copied().unwrap_or(0);
+        automaton.transitions.get((state * automaton.classes + u32::from(class)) as usize).copied().unwrap_or(0)
+    };
+    let accepted = |state: u32| automaton.accept.get(state as usize) == Some(&1);
+    let live = live(automaton);
+    let mut found = Vec::new();
+    let mut ways: HashMap<(u32, bool), usize> = HashMap::new();
+    let mut pending: VecDeque<(u32, String)> = VecDeque::from([(automaton.start, String::new())]);
+    for _ in 0..STEPS {
+        let Some((state, word)) = pending.pop_front() else { break };
+        if accepted(state) && Host::parse(&word).is_ok_and(|host| host.as_text() == word) {
+            found.push(word.clone());
+            if found.len() >= count {
+                break;
+            }
+        }
+        // Bytes that lead to the same state are alike; the first of them will do.
+        let mut tried: HashSet<(u32, bool)> = HashSet::new();
+        for byte in BYTES {
+            let dot = *byte == b'.';
+            let to = next(state, *byte);
+            let inside = !word.is_empty() && !word.ends_with('.');
+            if (!inside && matches!(byte, b'.' | b'-')) || !live.contains(&to) || !tried.insert((to, dot)) {
+                continue;
+            }
+            let seen = ways.entry((to, dot)).or_default();
+            *seen += 1;
+            if *seen <= WAYS {
+                pending.push_back((to, format!("{word}{}", char::from(*byte))));
+            }
+        }
+    }
+    found
+}
+
+/// The states from which something is accepted.
+fn live(automaton: &Automaton) -> HashSet<u32> {
+    let width = automaton.classes.max(1) as usize;
+    let mut before: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (state, row) in (0..).zip(automaton.transitions.chunks(width)) {
+        for to in row {
+            before.entry(*to).or_default().push(state);
+        }
+    }
+    let mut live: HashSet<u32> = HashSet::new();
+    let mut pending: Vec<u32> =
+        (0..).zip(&automaton.accept).filter(|(_, accept)| **accept == 1).map(|(at, _)| at).collect();
+    while let Some(state) = pending.pop() {
+        if live.insert(state) {
+            pending.extend(before.get(&state).into_iter().flatten());
+        }
+    }
+    live
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_hosts_of_a_pattern_come_first() {
+        let patterns = Patterns::default();
+        for (pattern, expected) in [
+            (r"^api\.example\.com$", vec!["api.example.com"]),
+            ("^api.example.com$", vec!["api.example.com"]),
+            (r"(^|\.)example\.com$", vec!["example.com"]),
+            (r"^.*\.example\.com$", vec!["a.example.com"]),
+            (r"^(api|longer)\.example\.com$", vec!["api.example.com", "longer.example.com"]),
+            ("^API", vec![]),
+        ] {
+            let found = patterns.hosts(pattern, expected.len().max(1));
+            assert_eq!(found, expected, "{pattern}");
+        }
+        assert_eq!(patterns.accepts("^a+$", "aaa"), Some(true));
+        assert_eq!(patterns.accepts("^a+$", "ab"), Some(false));
+    }
+}
