@@ -70,6 +70,11 @@ pub fn parse_and_check(text: &str, env: &Env) -> Result<Expr, Vec<CelError>> {
     check::check(&ast, env)
 }
 
+/// Whether a text is a network in the form that `inCidr` takes.
+pub(crate) fn network(text: &str) -> bool {
+    literal::network(text, &(0..0)).is_ok()
+}
+
 /// Where `$name` stands in a condition, outside string literals and comments: its bytes with the `$`, and the name.
 pub fn references(text: &str) -> Vec<(Range<usize>, String)> {
     parse::references(text)

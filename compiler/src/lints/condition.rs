@@ -154,6 +154,22 @@ impl<'e> Atom<'e> {
         self.literals.iter().filter_map(|literal| Some((literal.text()?, literal.span())))
     }
 
+    /// Whether the value is compared with texts, as a whole or in part.
+    pub(crate) fn compares(&self) -> bool {
+        matches!(self.op, Op::Equals | Op::Prefix | Op::Suffix | Op::Contains)
+    }
+
+    /// Whether the test with this literal alone is true of a text.
+    pub(crate) fn fits(&self, text: &str, literal: &str) -> bool {
+        match self.op {
+            Op::Equals => text == literal,
+            Op::Prefix => text.starts_with(literal),
+            Op::Suffix => text.ends_with(literal),
+            Op::Contains => text.contains(literal),
+            Op::Matches | Op::HostMatches | Op::InCidr | Op::Order(_) | Op::Present => false,
+        }
+    }
+
     /// Whether the test is true of this text; `None` where that takes more than comparing.
     pub(crate) fn holds(&self, text: &str) -> Option<bool> {
         let folded = match self.folded {
@@ -161,14 +177,7 @@ impl<'e> Atom<'e> {
             Some(_) => Cow::Owned(text.to_ascii_uppercase()),
             None => Cow::Borrowed(text),
         };
-        let test: fn(&str, &str) -> bool = match self.op {
-            Op::Equals => |value, literal| value == literal,
-            Op::Prefix => |value, literal| value.starts_with(literal),
-            Op::Suffix => |value, literal| value.ends_with(literal),
-            Op::Contains => |value, literal| value.contains(literal),
-            Op::Matches | Op::HostMatches | Op::InCidr | Op::Order(_) | Op::Present => return None,
-        };
-        Some(self.texts().any(|(literal, _)| test(&folded, literal)))
+        self.compares().then(|| self.texts().any(|(literal, _)| self.fits(&folded, literal)))
     }
 }
 

@@ -7,16 +7,32 @@
 
 mod condition;
 mod hosts;
+mod literals;
 mod patterns;
 mod subject;
 mod suffixes;
 
+mod address_never_canonical;
 mod definition_unused;
+mod folded_literal;
+mod header_name_case;
 mod host_contains;
+mod host_mixed_case;
+mod host_never_canonical;
+mod host_pattern_misplaced;
+mod host_trailing_dot;
+mod host_with_star;
+mod host_with_url_parts;
+mod method_lower_case;
+mod method_unknown;
+mod number_out_of_range;
+mod path_never_canonical;
 mod path_prefix_open;
 mod request_test_behind_tls;
 mod suffix_without_dot;
 mod suppression_unused;
+mod test_always_true;
+mod word_never_used;
 
 use std::fmt::Write;
 
@@ -89,10 +105,25 @@ pub struct LintRow {
 /// Every lint, by code.
 pub static LINTS: &[&LintRow] = &[
     &definition_unused::LINT,
+    &host_with_url_parts::LINT,
+    &host_with_star::LINT,
+    &host_never_canonical::LINT,
+    &method_lower_case::LINT,
+    &method_unknown::LINT,
+    &path_never_canonical::LINT,
+    &address_never_canonical::LINT,
+    &number_out_of_range::LINT,
+    &word_never_used::LINT,
+    &header_name_case::LINT,
+    &host_pattern_misplaced::LINT,
+    &folded_literal::LINT,
+    &test_always_true::LINT,
     &request_test_behind_tls::LINT,
     &suffix_without_dot::LINT,
     &host_contains::LINT,
     &path_prefix_open::LINT,
+    &host_mixed_case::LINT,
+    &host_trailing_dot::LINT,
     &suppression_unused::LINT,
 ];
 
@@ -172,7 +203,7 @@ mod tests {
         assert!(codes.is_sorted(), "{codes:?}");
         let families: Vec<Family> = LINTS.iter().map(|lint| lint.family).collect();
         assert!(families.is_sorted(), "each family has a range of codes");
-        let shared = ["mod", "condition", "hosts", "patterns", "subject", "suffixes"];
+        let shared = ["mod", "condition", "hosts", "literals", "patterns", "subject", "suffixes"];
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lints");
         let files: BTreeSet<String> = std::fs::read_dir(directory)
             .unwrap()

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use outcall_schema::artifact::writer::Automaton;
@@ -29,6 +30,13 @@ impl Patterns {
     /// Whether the pattern is found in `text`; `None` where the pattern has no automaton.
     pub(crate) fn accepts(&self, pattern: &str, text: &str) -> Option<bool> {
         Some(pattern::accepts(&*self.automaton(pattern)?, text))
+    }
+
+    /// Whether the pattern is found in every text of these bytes.
+    pub(crate) fn accepts_all(&self, pattern: &str, bytes: RangeInclusive<u8>) -> bool {
+        // Without the empty text it does not accept all, and that is quickly seen.
+        self.accepts(pattern, "") == Some(true)
+            && self.automaton(pattern).is_some_and(|automaton| reachable(&automaton, bytes).all(|accept| accept))
     }
 
     /// Up to `count` hosts that the pattern accepts, the shortest first.
@@ -81,6 +89,23 @@ fn hosts(automaton: &Automaton, count: usize) -> Vec<String> {
     found
 }
 
+/// For each state that some text leads to, whether the text is accepted.
+fn reachable(automaton: &Automaton, bytes: RangeInclusive<u8>) -> impl Iterator<Item = bool> {
+    let width = automaton.classes.max(1) as usize;
+    let classes: HashSet<u8> =
+        bytes.filter_map(|byte| automaton.byte_classes.get(usize::from(byte)).copied()).collect();
+    let mut seen: HashSet<u32> = HashSet::new();
+    let mut pending = vec![automaton.start];
+    while let Some(state) = pending.pop() {
+        if seen.insert(state) {
+            let row = state as usize * width;
+            let row = automaton.transitions.get(row..row + width).unwrap_or_default();
+            pending.extend(classes.iter().filter_map(|class| row.get(usize::from(*class))));
+        }
+    }
+    seen.into_iter().map(|state| automaton.accept.get(state as usize) == Some(&1))
+}
+
 /// The states from which something is accepted.
 fn live(automaton: &Automaton) -> HashSet<u32> {
     let width = automaton.classes.max(1) as usize;
@@ -121,5 +146,7 @@ mod tests {
         }
         assert_eq!(patterns.accepts("^a+$", "aaa"), Some(true));
         assert_eq!(patterns.accepts("^a+$", "ab"), Some(false));
+        assert!(patterns.accepts_all(".*", 0..=255) && patterns.accepts_all("^.*$", b' '..=b'~'));
+        assert!(!patterns.accepts_all("^.*$", 0..=255) && !patterns.accepts_all("^[a-z.]*$", b' '..=b'~'));
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use outcall_schema::decision::Action;
 
-use super::condition::{Around, Part, Shape, Test};
+use super::condition::{Around, Atom, Part, Shape, Test};
 use super::patterns::Patterns;
 use crate::cel::typed::Expr;
 use crate::diag::{Finding, SourceSpan};
@@ -48,6 +48,12 @@ impl<'p> Subject<'p> {
         let mut tests = Vec::new();
         self.condition.tests(&mut |test, _| tests.push(test));
         tests
+    }
+
+    /// Every literal that is a text, with the test it is in and its place.
+    pub(crate) fn texts(&self) -> Vec<(&Atom<'p>, &'p str, &'p Range<usize>)> {
+        let atoms = self.tests().into_iter().filter_map(|test| test.atom.as_ref());
+        atoms.flat_map(|atom| atom.texts().map(move |(text, span)| (atom, text, span))).collect()
     }
 
     /// The parts of a condition that are alternatives of each other as a whole.
