@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod dial;
+pub mod direct;
 pub mod dns;
 pub mod identity;
 pub mod kernel;

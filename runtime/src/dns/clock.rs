@@ -18,7 +18,7 @@ impl Clock {
         Clock(Arc::new(now))
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         (self.0)()
     }
 }

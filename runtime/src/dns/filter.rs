@@ -40,6 +40,8 @@ pub struct Told<'a> {
     pub agent: &'a str,
     /// The canonical name it asked for.
     pub name: &'a str,
+    /// The record type it asked for, by its name.
+    pub record_type: &'a str,
     /// What lets the name resolve, with its rule.
     pub verdict: NameVerdict,
     /// The addresses, at least one.
@@ -188,6 +190,7 @@ impl Filter {
                 snapshot: &asked.snapshot,
                 agent: &asked.agent,
                 name: &asked.name,
+                record_type: &type_name(asked.query.rtype),
                 verdict: allowed.verdict,
                 addresses: &visible.addresses,
                 ttl: answer.ttl.saturating_sub(self.resolver.age(&answer)),

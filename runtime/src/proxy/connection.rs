@@ -54,6 +54,10 @@ impl Connection {
             http::serve(&mut self, &mut stream, incoming).await;
             return;
         };
+        if let Some(direct) = raw::Direct::of(&self, destination) {
+            direct.serve(&self, &mut stream).await;
+            return;
+        }
         match self.first_bytes(&mut stream, &mut incoming).await {
             First::Carries(Carries::Tls) => tunnel::transparent(&self, &mut stream, incoming, destination).await,
             First::Carries(Carries::Http) => http::serve(&mut self, &mut stream, incoming).await,
@@ -115,7 +119,8 @@ impl Connection {
         self.context.audit.record(&Record::allowed(snapshot, subject.layer(), &facts, rule));
     }
 
-    fn write(&self, record: Record, refusal: &Refusal) {
+    /// Writes the record of a refusal with what was found.
+    pub(super) fn write(&self, record: Record, refusal: &Refusal) {
         let record = match &refusal.detail {
             Some(detail) => record.with("detail", detail),
             None => record,

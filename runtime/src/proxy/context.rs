@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::audit::Audit;
 use crate::dial::Dialer;
+use crate::direct::Direct;
 use crate::dns::Resolver;
 use crate::identity::Identity;
 use crate::snapshot::Policy;
@@ -32,6 +33,8 @@ pub struct Context {
     pub resolver: Resolver,
     /// The way out.
     pub dialer: Dialer,
+    /// Addresses that rules open as they are. Nothing fills it where the kernel sees to that.
+    pub direct: Direct,
     /// How much and how long.
     pub limits: Limits,
 }

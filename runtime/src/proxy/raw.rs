@@ -1,8 +1,13 @@
-//! Connections that carry neither TLS nor HTTP: the network layer decides, by address and port.
+//! Connections that are carried as they are: the network layer decides, by address and port, on what is neither TLS nor
+//! HTTP; a `direct_ip` rule on what goes where a name of its led.
 
 use std::net::SocketAddr;
 
+use outcall_schema::decision::Outcome;
+use outcall_schema::facts::{Fact, Facts};
 use outcall_schema::host::Host;
+use outcall_schema::layer::Layer;
+use outcall_schema::reason::Reason;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -13,6 +18,8 @@ use super::relay::relay;
 use super::sniff::Carries;
 use super::upstream::{self, Candidate, Found};
 use super::{http, tunnel};
+use crate::audit::Record;
+use crate::direct::Opened;
 use crate::snapshot::Snapshot;
 
 /// Serves a connection whose first bytes belong to another protocol.
@@ -23,7 +30,8 @@ pub(super) async fn serve(
     destination: SocketAddr,
 ) {
     let Some((upstream, passed)) = open(connection, stream, destination).await else { return };
-    copy(connection, stream, incoming, upstream, &passed).await;
+    passed.record(connection);
+    copy(connection, stream, incoming, upstream).await;
 }
 
 /// Serves a connection whose client waits for the server. What the client says first is still looked at: a TLS or HTTP
@@ -57,7 +65,8 @@ pub(super) async fn serve_silent(
     } else if stream.write_all(greeting.unread()).await.is_err() {
         return;
     }
-    copy(connection, stream, incoming, upstream, &passed).await;
+    passed.record(connection);
+    copy(connection, stream, incoming, upstream).await;
 }
 
 /// What was judged and allowed.
@@ -65,6 +74,12 @@ struct Passed {
     snapshot: std::sync::Arc<Snapshot>,
     subject: Subject,
     candidate: Candidate,
+}
+
+impl Passed {
+    fn record(&self, connection: &Connection) {
+        connection.allowed(&self.snapshot, &self.subject, self.candidate.address, self.candidate.rule);
+    }
 }
 
 /// Asks the policy and dials; a refusal resets the connection at once.
@@ -90,21 +105,66 @@ async fn dial(
     match upstream::judge(snapshot, subject, &[destination.ip()])? {
         Found::Allowed(candidates) => upstream::dial(connection, snapshot, &candidates).await,
         // Everything the network layer knows is known.
-        Found::Undecided => Err(Refusal::of(outcall_schema::reason::Reason::RawTraffic)),
+        Found::Undecided => Err(Refusal::of(Reason::RawTraffic)),
     }
 }
 
-async fn copy(
-    connection: &Connection,
-    stream: &mut TcpStream,
-    mut incoming: Incoming,
-    mut upstream: TcpStream,
-    passed: &Passed,
-) {
-    connection.allowed(&passed.snapshot, &passed.subject, passed.candidate.address, passed.candidate.rule);
+async fn copy(connection: &Connection, stream: &mut TcpStream, mut incoming: Incoming, mut upstream: TcpStream) {
     if upstream.write_all(&incoming.take_all()).await.is_err() {
         return reset(stream);
     }
     let (mut client, mut server) = (stream.split(), upstream.split());
     relay((&mut client.0, &mut client.1), (&mut server.0, &mut server.1), connection.limits().tunnel).await;
+}
+
+/// A connection that goes where a name led that a `direct_ip` rule lets resolve. What it carries is nobody's business.
+pub(super) struct Direct {
+    snapshot: std::sync::Arc<Snapshot>,
+    subject: Subject,
+    destination: SocketAddr,
+    opened: Opened,
+}
+
+impl Direct {
+    /// The connection to `destination`, if such a rule is the first to say something about it: a rule before it on the
+    /// address itself goes first, as it does in the kernel of a host.
+    pub(super) fn of(connection: &Connection, destination: SocketAddr) -> Option<Direct> {
+        let snapshot = connection.snapshot();
+        let opened = connection.context.direct.opens(&snapshot, &connection.agent, destination)?;
+        let subject = Subject::new(&connection.agent, Host::Ip(destination.ip()), destination.port(), Kind::Raw);
+        match snapshot.program.decide(Layer::Network, &subject.facts(None)) {
+            Outcome::Decided(verdict) if verdict.rule().is_none_or(|rule| rule >= opened.rule) => {
+                Some(Direct { snapshot, subject, destination, opened })
+            }
+            Outcome::Decided(_) | Outcome::Undecided => None,
+        }
+    }
+
+    /// Serves the connection until it ends.
+    pub(super) async fn serve(&self, connection: &Connection, stream: &mut TcpStream) {
+        match self.dial(connection).await {
+            Ok(upstream) => {
+                let rule = self.opened.rule;
+                let record = Record::allowed(&self.snapshot, Layer::Network, &self.facts(), rule);
+                connection.context.audit.record(&record);
+                copy(connection, stream, Incoming::default(), upstream).await;
+            }
+            Err(refusal) => {
+                let (rule, reason) = (refusal.rule, refusal.reason);
+                let record = Record::refusal(&self.snapshot, Layer::Network, &self.facts(), rule, reason);
+                connection.write(record, &refusal);
+                reset(stream);
+            }
+        }
+    }
+
+    async fn dial(&self, connection: &Connection) -> Result<TcpStream, Refusal> {
+        let candidate = Candidate { address: self.destination, rule: self.opened.rule };
+        upstream::dial(connection, &self.snapshot, &[candidate]).await.map(|(upstream, _)| upstream)
+    }
+
+    /// What is written of it: the name was no part of the judgement of the connection, but says what it was for.
+    fn facts(&self) -> Facts<'_> {
+        Facts { network_hostname: Fact::Known(&self.opened.name), ..self.subject.facts(None) }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::front::complain;
 use super::ruleset::{HANDED_V4, HANDED_V6};
+use crate::direct::Direct;
 use crate::dns::{OnAnswer, Told};
 use crate::kernel::elements::Elements;
 
@@ -14,12 +15,17 @@ use crate::kernel::elements::Elements;
 /// they send there is judged by the proxy anyway.
 const AT_LEAST: Duration = Duration::from_secs(300);
 
-/// Puts what is handed out into the ruleset's sets.
+/// Puts what is handed out into the ruleset's sets, so that the proxy gets to decide on it, and tells the proxy which names
+/// led there.
 #[derive(Debug)]
-pub(super) struct Handed(pub(super) Elements);
+pub(super) struct Handed {
+    pub(super) elements: Elements,
+    pub(super) direct: Direct,
+}
 
 impl OnAnswer for Handed {
     fn on_answer<'a>(&'a self, answer: Told<'a>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        self.direct.keep(&answer);
         // Some microseconds an address, less than handing the work to another thread would take.
         self.add(answer.addresses, answer.ttl.max(AT_LEAST));
         Box::pin(std::future::ready(()))
@@ -34,7 +40,7 @@ impl Handed {
                 continue;
             }
             // The kernel then refuses connections to them: closed, but somebody should know why.
-            if let Err(error) = self.0.add(set, &addresses, lifetime) {
+            if let Err(error) = self.elements.add(set, &addresses, lifetime) {
                 complain(&format!("cannot open {} resolved addresses: {error}", addresses.len()));
             }
         }

@@ -1,6 +1,7 @@
 //! Packets that the kernel refused become records of the audit log.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use rustix::net::RecvFlags;
 use tokio::io::unix::AsyncFd;
 
 use crate::audit::{Audit, Record};
+use crate::direct::Direct;
 use crate::kernel::log::{DATAGRAM_BYTES, Refused, refused};
 use crate::snapshot::{Policy, Snapshot};
 use crate::sys::netlink;
@@ -23,6 +25,7 @@ pub(super) struct Refusals {
     pub(super) policy: Policy,
     pub(super) audit: Audit,
     pub(super) agent: Arc<str>,
+    pub(super) direct: Direct,
     /// Packets that have a record of their own.
     pub(super) seen: Arc<AtomicU64>,
 }
@@ -66,15 +69,33 @@ impl Refusals {
             agent_name: Fact::Known(&self.agent),
             ..Facts::default()
         };
-        let (rule, reason) = match snapshot.program.decide(Layer::Network, &facts) {
-            Outcome::Decided(Verdict::Block(Some(rule))) => (Some(rule), Reason::BlockedByRule),
-            // Allowed straight through the kernel, for which a sandbox has no way: only the proxy leads out.
-            Outcome::Decided(Verdict::Allow(rule)) => (Some(rule), Reason::RawTraffic),
-            Outcome::Decided(Verdict::Block(None) | Verdict::Intercept(_)) | Outcome::Undecided => {
-                (None, Reason::RawTraffic)
+        let named = packet.port.and_then(|port| {
+            self.direct.opens(&snapshot, &self.agent, SocketAddr::new(packet.address, port)).map(|opened| opened.rule)
+        });
+        let (rule, allowed) = match (snapshot.program.decide(Layer::Network, &facts), named) {
+            (Outcome::Decided(Verdict::Block(Some(rule))), named) if named.is_none_or(|named| rule < named) => {
+                (Some(rule), false)
+            }
+            (Outcome::Decided(Verdict::Allow(rule)), named) => {
+                (Some(named.map_or(rule, |named| named.min(rule))), true)
+            }
+            (Outcome::Decided(Verdict::Block(_) | Verdict::Intercept(_)) | Outcome::Undecided, named) => {
+                (named, named.is_some())
             }
         };
-        self.audit.record(&Record::refusal(&snapshot, Layer::Network, &facts, rule, reason));
+        let record = match rule {
+            // Allowed straight through the kernel, for which a sandbox has no way: only the proxy leads out.
+            Some(rule) if allowed && protocol != "tcp" => {
+                let detail = format!("a sandbox has no way out for {protocol}, only for TCP");
+                Record::refusal(&snapshot, Layer::Network, &facts, Some(rule), Reason::RawTraffic)
+                    .with("detail", &detail)
+            }
+            Some(rule) if !allowed => {
+                Record::refusal(&snapshot, Layer::Network, &facts, Some(rule), Reason::BlockedByRule)
+            }
+            rule => Record::refusal(&snapshot, Layer::Network, &facts, rule, Reason::RawTraffic),
+        };
+        self.audit.record(&record);
     }
 
     /// Writes one record for the packets that the kernel refused faster than it was asked to tell.

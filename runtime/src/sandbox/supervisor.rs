@@ -8,7 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outcall_schema::artifact::manifest::file;
+use outcall_schema::artifact::manifest::{RuleRow, file};
+use outcall_schema::egress::EgressMode;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -24,6 +25,7 @@ use super::refusals::Refusals;
 use super::{Options, SandboxError, ruleset, summary};
 use crate::audit::Audit;
 use crate::dial::Dialer;
+use crate::direct::Direct;
 use crate::dns::{Filter, Resolver};
 use crate::identity::{Identity, OneAgent};
 use crate::kernel::counters;
@@ -36,6 +38,8 @@ use crate::sys::{descriptors, privilege};
 
 /// How long connections that are still open may take to notice that the agent is gone.
 const WIND_DOWN: Duration = Duration::from_millis(200);
+/// Rules that the warning about `direct_ip` names.
+const DIRECT_SHOWN: usize = 5;
 /// Threads that answer and proxy. Two keep one slow lookup from standing in the way of another.
 const THREADS: usize = 2;
 
@@ -52,8 +56,8 @@ pub(super) fn live(front: OwnedFd, options: &Options) -> ! {
 fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> {
     let step = |step: &str| SandboxError::step(step.to_owned());
     let snapshot = policy(options)?;
-    if snapshot.manifest.needs.direct_ip && !options.quiet {
-        complain("direct_ip in a sandbox: TCP is relayed, UDP and other protocols cannot pass");
+    if let Some(warning) = direct_warning(&snapshot).filter(|_| !options.quiet) {
+        complain(&warning);
     }
     let unusable = || policy_error(options, "outcall.nft has no policy part".to_owned());
     let log = options.log.as_deref().map(open_log).transpose()?;
@@ -85,7 +89,7 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
         Some((Message::Failed(status, text), _)) => return Err(SandboxError::Command { status, text }),
         _ => return Err(SandboxError::Gone),
     };
-    let enforcing = Enforcing { policy: in_force(snapshot), audit, options };
+    let enforcing = Enforcing { policy: in_force(snapshot), audit, direct: Direct::default(), options };
     let ended = runtime.block_on(enforcing.run(front, sandbox, sockets));
     runtime.shutdown_timeout(WIND_DOWN);
     if let Err(error) = enforcing.audit.flush() {
@@ -98,6 +102,19 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
         let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
     }
     Ok(ended)
+}
+
+/// What is said of rules that mean more on a host than they can in a sandbox.
+fn direct_warning(snapshot: &Snapshot) -> Option<String> {
+    let direct = |row: &&RuleRow| row.egress.as_ref().is_some_and(|egress| egress.mode == EgressMode::DirectIp);
+    let rules: Vec<String> = snapshot.manifest.rules.iter().filter(direct).map(|row| format!("`{}`", row.id)).collect();
+    let shown = rules.get(..rules.len().min(DIRECT_SHOWN))?.join(", ");
+    let more = match rules.len().saturating_sub(DIRECT_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let text = "a sandbox carries TCP alone, so UDP and other protocols are refused";
+    (!rules.is_empty()).then(|| format!("direct_ip in {shown}{more}: {text}"))
 }
 
 fn policy(options: &Options) -> Result<Snapshot, SandboxError> {
@@ -155,6 +172,7 @@ impl Drop for Sandbox {
 struct Enforcing<'a> {
     policy: Policy,
     audit: Audit,
+    direct: Direct,
     options: &'a Options,
 }
 
@@ -168,6 +186,7 @@ impl Enforcing<'_> {
             policy: Arc::clone(&self.policy),
             audit: self.audit.clone(),
             agent: self.options.name.as_str().into(),
+            direct: self.direct.clone(),
             seen: Arc::default(),
         };
         let log = log.map(descriptors::watch).transpose().map_err(step("follow the kernel's log"))?;
@@ -211,13 +230,14 @@ impl Enforcing<'_> {
         let dialer = Dialer::new();
         let resolver = Resolver::new(self.options.upstreams.clone(), dialer.clone());
         let filter = Filter::new(Arc::clone(&self.policy), Arc::clone(&identity), self.audit.clone(), resolver.clone())
-            .on_answer(Arc::new(Handed(elements)));
+            .on_answer(Arc::new(Handed { elements, direct: self.direct.clone() }));
         let context = Context {
             policy: Arc::clone(&self.policy),
             identity,
             audit: self.audit.clone(),
             resolver,
             dialer,
+            direct: self.direct.clone(),
             limits: proxy::Limits::default(),
         };
         // Nobody asks for an orderly end: when the command is gone, so is everybody who could be waiting.

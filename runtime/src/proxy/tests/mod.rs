@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::{Context, Limits, Mode, serve};
 use crate::audit::Audit;
 use crate::dial::Dialer;
+use crate::direct::Direct;
 use crate::dns::Resolver;
 use crate::identity::OneAgent;
 use crate::snapshot::{Snapshot, in_force};
@@ -81,6 +82,7 @@ impl World {
             audit: Audit::to_path(log.path()).unwrap(),
             resolver,
             dialer: Dialer::new(),
+            direct: Direct::default(),
             limits,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -80,3 +80,73 @@ async fn a_client_that_waits_before_it_speaks_http_is_still_judged_as_such() {
     client.send("get /secret\n").await;
     assert!(client.rest_text().await.starts_with("HTTP/1.1 400 "));
 }
+
+/// A world whose agent was told that `a.example` is at the loopback.
+async fn told(rules: &str) -> World {
+    let world = World::new(rules).await;
+    let snapshot = world.context.policy.load_full();
+    let (agent, name, record_type) = ("ci", "a.example", "A");
+    let facts = outcall_schema::facts::Facts {
+        dns_query: outcall_schema::facts::Fact::Known(name),
+        dns_record_type: outcall_schema::facts::Fact::Known(record_type),
+        ..Default::default()
+    };
+    world.context.direct.keep(&crate::dns::Told {
+        snapshot: &snapshot,
+        agent,
+        name,
+        record_type,
+        verdict: snapshot.dns.lookup(&facts),
+        addresses: &[Ipv4Addr::LOCALHOST.into()],
+        ttl: PATIENCE,
+    });
+    world
+}
+
+fn direct(port: u16, more: &str) -> String {
+    format!(
+        "  - id: direct\n    action: allow\n    condition: dns.query == \"a.example\"\n    egress: {{ mode: direct_ip, ports: [{port}]{more} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn where_a_name_of_a_direct_rule_led_bytes_pass_as_they_are() {
+    let upstream = greeter().await;
+    let private = ", allow_private_ips: true";
+    let world = told(&format!("rules:\n{}", direct(upstream.port(), private))).await;
+    for said in ["GET /secret HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}no hello at all", "SSH-2.0-x\r\n"] {
+        let mut client = world.redirected(upstream.address).await;
+        client.send(said).await;
+        assert_eq!(client.until("\r\n").await, "220 ready\r\n");
+        client.stream.shutdown().await.unwrap();
+        client.rest().await;
+        eventually(|| upstream.received().last().is_some_and(|last| last == said)).await;
+    }
+    assert_eq!((world.passed(), world.refusals().len()), (3, 0));
+}
+
+#[tokio::test]
+async fn a_direct_rule_yields_to_rules_on_the_address_before_it_and_opens_no_private_ones() {
+    let upstream = greeter().await;
+    let port = upstream.port();
+    let private = ", allow_private_ips: true";
+    let rule = |action: &str| format!("  - id: first\n    action: {action}\n    condition: network.port == {port}\n");
+    for (rules, refused) in [
+        (format!("rules:\n{}{}", rule("block"), direct(port, private)), Some(("first", "blocked_by_rule"))),
+        (format!("rules:\n{}", direct(port, "")), Some(("direct", "private_address"))),
+        (format!("rules:\n{}{}", direct(port, private), rule("block")), None),
+    ] {
+        let world = told(&rules).await;
+        let mut client = world.redirected(upstream.address).await;
+        client.send("SSH-2.0-x\r\n").await;
+        match refused {
+            Some(refused) => {
+                let ended = tokio::time::timeout(PATIENCE, client.stream.read(&mut [0])).await.unwrap();
+                assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset, "{rules}");
+                world.assert_refusals(&[refused]);
+            }
+            None => assert_eq!(client.until("\r\n").await, "220 ready\r\n"),
+        }
+    }
+    assert_eq!(upstream.connections(), 1);
+}
