@@ -4,7 +4,7 @@ use outcall_compiler::diag::{CodeRow, codes, nearest, row};
 use serde_json::json;
 
 use crate::Exit;
-use crate::output::{Format, Output, complain};
+use crate::output::{Format, Output, complain, wrapped};
 
 /// Explain a diagnostic: why it is refused, an example, and the example put right
 #[derive(Debug, clap::Args)]
@@ -61,26 +61,6 @@ fn value(row: &CodeRow) -> serde_json::Value {
         "bad": row.bad.shown(),
         "good": row.good.shown(),
     })
-}
-
-/// Text in lines of at most 80 characters.
-fn wrapped(text: &str) -> String {
-    const WIDTH: usize = 80;
-    let mut out = String::new();
-    let mut column = 0;
-    for word in text.split_whitespace() {
-        let width = word.chars().count();
-        if column > 0 && column + 1 + width > WIDTH {
-            out.push('\n');
-            column = 0;
-        } else if column > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += width;
-    }
-    out
 }
 
 fn indented(text: &str) -> String {

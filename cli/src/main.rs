@@ -6,6 +6,7 @@ mod compile;
 mod explain;
 mod inspect;
 mod output;
+mod presets;
 mod run;
 mod test;
 mod why;
@@ -31,6 +32,7 @@ enum Command {
     Compile(compile::Args),
     Explain(explain::Args),
     Inspect(inspect::Args),
+    Presets(presets::Args),
     Run(run::Args),
     Test(test::Args),
     Why(why::Args),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
+        Command::Presets(args) => presets::run(&args, &mut out),
         Command::Run(args) => run::run(&args),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Why(args) => why::run(&args, &mut out),

@@ -71,3 +71,23 @@ impl Output {
 pub(crate) fn complain(message: impl Display) {
     let _ = writeln!(io::stderr(), "outcall: {message}");
 }
+
+/// Text in lines of at most 80 characters.
+pub(crate) fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 80;
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > WIDTH {
+            out.push('\n');
+            column = 0;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out
+}

@@ -12,7 +12,8 @@ use crate::{Exit, asked};
 /// Exits with 0 when all pass and with 1 when one fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Rule files and directories of them, or a directory of artifacts [default: rules.d]
+    /// Rule files and directories of them, a directory of artifacts, or `preset:NAME` for a preset with its own tests
+    /// [default: rules.d]
     paths: Vec<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

@@ -20,7 +20,7 @@ use crate::{Exit, asked};
   connect api.example.com:443             a TLS connection
   tcp 203.0.113.7:22, udp ..., icmp IP    raw traffic")]
 pub(crate) struct Args {
-    /// A directory of artifacts or rule files, then the question [default: rules.d]
+    /// A directory of artifacts or rule files, or `preset:NAME`, then the question [default: rules.d]
     #[arg(value_name = "DIR-OR-PATHS QUESTION", required_unless_present = "request")]
     words: Vec<String>,
     /// The agent that asks

@@ -13,15 +13,17 @@ pub mod decide;
 pub mod diag;
 pub mod emit;
 pub mod lints;
+pub mod preset;
 pub mod resolve;
 pub mod source;
 pub mod syntax;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use diag::{Finding, Severity};
+use diag::{Finding, Severity, SourceFile};
 pub use emit::Artifacts;
-use resolve::Policy;
+use resolve::{Policy, PresetTests};
 pub use source::Missing;
 
 /// What compiling came to.
@@ -51,8 +53,13 @@ impl Compilation {
 
 /// Compiles the rule files that `paths` name: files, and directories of them.
 pub fn compile(paths: &[PathBuf], missing: Missing) -> Compilation {
-    let (files, mut findings) = source::load(paths, missing);
-    let (policy, mut found) = resolve::resolve(&files);
+    let (files, findings) = source::load(paths, missing);
+    compile_files(&files, findings, PresetTests::Left)
+}
+
+/// Compiles files that have been read, with what was found while reading them.
+fn compile_files(files: &[Arc<SourceFile>], mut findings: Vec<Finding>, tests: PresetTests) -> Compilation {
+    let (policy, mut found) = resolve::resolve_with(files, tests);
     findings.append(&mut found);
     let mut artifacts = None;
     let clean = !findings.iter().any(Finding::is_error);
@@ -63,7 +70,9 @@ pub fn compile(paths: &[PathBuf], missing: Missing) -> Compilation {
     }
     // What a policy with errors would be told is not known, so nothing is said of suppressions for it.
     let unused = source::suppress::apply(&mut findings, &policy.suppressions);
-    findings.extend(unused.into_iter().filter(|_| clean));
+    // A preset's comments are for all who use it; whether each is needed shows when it is tried alone.
+    let alone = tests == PresetTests::Included;
+    findings.extend(unused.into_iter().filter(|finding| clean && (alone || finding.used_at().is_none())));
     diag::sort(&mut findings);
     let artifacts = artifacts.filter(|_| !findings.iter().any(Finding::is_error));
     Compilation { policy, files: files.len(), findings, artifacts }

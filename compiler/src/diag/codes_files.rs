@@ -215,7 +215,7 @@ codes! {
          A list with `in` is often shorter than many comparisons joined by `||`.";
     UNKNOWN_PRESET = "OC0034", Error, "an unknown preset",
         bad: File("version: \"1\"\npresets: [github-readwrite]\n"),
-        good: File("version: \"1\"\npresets: []\n"),
+        good: File("version: \"1\"\npresets: [github-readonly]\n"),
         "A preset is a set of rules that comes with outcall. The name is not one of them, and a policy that leaves rules out \
          silently would not be the one that was meant.";
     HEADER_NAME = "OC0035", Error, "a header that cannot be used here",
@@ -257,4 +257,21 @@ codes! {
         good: Rules("- id: key\n  action: enrich\n  condition: http.host == \"api.example.com\"\n  inject:\n    - {header: X-Api-Key, value: \"${secret:one}\"}\n"),
         "One rule injects a header once, and the tests of one file have different names; else only one of the two would \
          count or be found in a report.";
+    PRESET_PARAMETER = "OC0042", Error, "a parameter of a preset is missing or unknown",
+        bad: File("version: \"1\"\npresets:\n  - name: package-mirror\n    with: {host: mirror.example.com}\n"),
+        good: File("version: \"1\"\npresets:\n  - name: package-mirror\n    with: {hosts: [mirror.example.com]}\n"),
+        "A preset says which parameters it takes; those without a default must be given under `with`, and no others can be. \
+         `outcall presets NAME` prints them.";
+    PARAMETER_VALUE = "OC0043", Error, "a value that a preset's parameter cannot have",
+        bad: File("version: \"1\"\npresets:\n  - name: package-mirror\n    with: {hosts: [\"https://mirror.example.com/\"]}\n"),
+        good: File("version: \"1\"\npresets:\n  - name: package-mirror\n    with: {hosts: [mirror.example.com]}\n"),
+        "A parameter has a type and often a form, such as host names without scheme and port, or the name of an organisation. \
+         Its value becomes a literal in the preset's conditions, never a part of their text, and a value of another form \
+         would make rules that never apply or that mean something else.";
+    PRESET_TWICE = "OC0044", Error, "two presets under one name",
+        bad: File("version: \"1\"\npresets:\n  - {name: package-mirror, with: {hosts: [one.example.com]}}\n  - {name: package-mirror, with: {hosts: [two.example.com]}}\n"),
+        good: File("version: \"1\"\npresets:\n  - {name: package-mirror, with: {hosts: [one.example.com]}}\n  - {name: package-mirror, as: second-mirror, with: {hosts: [two.example.com]}}\n"),
+        "The ids of a preset's rules begin with the preset's name, and ids are unique over all files. To use one preset \
+         twice, give one of the two another name with `as`: a letter or digit, then up to 63 letters, digits, `.`, `_` and \
+         `-`. One policy uses at most 256 presets.";
 }

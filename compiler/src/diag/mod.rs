@@ -84,6 +84,11 @@ impl Finding {
         self
     }
 
+    /// For a finding in the text of a preset, where a rule file uses it: what its reader can open and change.
+    pub fn used_at(&self) -> Option<&SourceSpan> {
+        self.span.as_ref()?.file.used_at.as_deref()
+    }
+
     /// Whether something could not be read, which is a failure of the command rather than of the rules.
     pub fn is_unreadable(&self) -> bool {
         self.code == codes_files::CANNOT_READ

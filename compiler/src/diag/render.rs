@@ -49,6 +49,13 @@ fn one(finding: &Finding, renderer: &Renderer) -> String {
     if let Some(help) = &finding.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
+    if let Some(used_at) = finding.used_at() {
+        group = group.element(Level::NOTE.message(format!(
+            "the preset is used in {}:{}",
+            used_at.file.path,
+            used_at.line()
+        )));
+    }
     let mut report = vec![group];
     if let Some(Fix { span, replacement }) = &finding.fix {
         let window = Window::around(span);
@@ -102,6 +109,9 @@ struct JsonFinding<'a> {
     place: JsonPlace<'a>,
     help: Option<&'a str>,
     fix: Option<JsonFix<'a>>,
+    /// For a finding in the text of a preset, where a rule file uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_at: Option<JsonPlace<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -148,6 +158,7 @@ pub fn json(findings: &[Finding]) -> serde_json::Value {
                 .fix
                 .as_ref()
                 .map(|fix| JsonFix { place: JsonPlace::of(&fix.span), replacement: &fix.replacement }),
+            used_at: finding.used_at().map(JsonPlace::of),
         })
         .collect();
     serde_json::to_value(rows).unwrap_or_default()

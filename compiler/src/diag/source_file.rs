@@ -11,6 +11,8 @@ pub struct SourceFile {
     pub path: String,
     /// The text.
     pub text: String,
+    /// For the text of a preset, where a rule file uses it: nobody can open this file, or mend it.
+    pub used_at: Option<Box<SourceSpan>>,
     /// Where each line begins; computed when the first position is asked for.
     lines: OnceLock<Vec<u32>>,
 }
@@ -33,7 +35,15 @@ impl SourceFile {
 
     /// A file that was found at `path` and is called `name` in artifacts.
     pub fn with_path(name: impl Into<String>, path: impl Into<String>, text: impl Into<String>) -> Arc<SourceFile> {
-        Arc::new(SourceFile { name: name.into(), path: path.into(), text: text.into(), lines: OnceLock::new() })
+        let (name, path, text) = (name.into(), path.into(), text.into());
+        Arc::new(SourceFile { name, path, text, used_at: None, lines: OnceLock::new() })
+    }
+
+    /// A text that is carried in the binary, for its use at a place in a rule file.
+    pub fn shipped(name: impl Into<String>, text: impl Into<String>, used_at: SourceSpan) -> Arc<SourceFile> {
+        let (name, text) = (name.into(), text.into());
+        let used_at = Some(Box::new(used_at));
+        Arc::new(SourceFile { path: name.clone(), name, text, used_at, lines: OnceLock::new() })
     }
 
     /// The line that holds the byte at `offset`, from 1. An offset past the end is on the last line.

@@ -24,7 +24,7 @@ const DEPTH_LIMIT: usize = 60;
 pub const EXPANSION_LIMIT_BYTES: usize = 16 << 20;
 
 /// A condition with its definitions written out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Expanded {
     pub(super) text: String,
     pub(super) map: ConditionMap,
@@ -58,14 +58,16 @@ pub(super) struct Definitions<'f> {
 }
 
 impl<'f> Definitions<'f> {
-    /// Writes every definition out.
+    /// Writes every definition out. `given` are names that stand for something already: a preset's parameters.
     pub(super) fn read(
         file: &'f Arc<SourceFile>,
         written: &'f RuleFile,
+        given: &'f HashMap<String, Option<Expanded>>,
         budget: &'f Budget,
         findings: &mut Vec<Finding>,
     ) -> Definitions<'f> {
         let mut out = Definitions { file, budget, partial: written.partial, by_name: HashMap::new() };
+        out.by_name.extend(given.iter().map(|(name, value)| (name.as_str(), value.clone().map(Rc::new))));
         let definitions = written.definitions.as_slice();
         let names: HashMap<&str, usize> =
             definitions.iter().enumerate().map(|(at, definition)| (definition.name.value.as_str(), at)).collect();

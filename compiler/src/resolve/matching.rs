@@ -53,19 +53,24 @@ fn join(out: &mut Text) {
 /// A string literal, which as a whole stands for the text at `span`.
 fn literal(out: &mut Text, text: &str, span: &Range<usize>) {
     let start = out.value.len();
-    out.value.push('"');
+    push_literal(&mut out.value, text);
+    out.segments.push(Segment { text: start..out.value.len(), source: span.clone() });
+}
+
+/// Appends a string literal of the condition language that stands for `text`, whatever that holds.
+pub(super) fn push_literal(out: &mut String, text: &str) {
+    out.push('"');
     for character in text.chars() {
         match character {
-            '"' => out.value.push_str("\\\""),
-            '\\' => out.value.push_str("\\\\"),
-            '\n' => out.value.push_str("\\n"),
-            '\r' => out.value.push_str("\\r"),
-            '\t' => out.value.push_str("\\t"),
-            '$' => out.value.push_str("\\u0024"),
-            other if other.is_control() => out.value.push_str(&format!("\\u{:04x}", u32::from(other))),
-            other => out.value.push(other),
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '$' => out.push_str("\\u0024"),
+            other if other.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(other))),
+            other => out.push(other),
         }
     }
-    out.value.push('"');
-    out.segments.push(Segment { text: start..out.value.len(), source: span.clone() });
+    out.push('"');
 }

@@ -5,6 +5,7 @@ mod hosts;
 mod inject;
 mod matching;
 mod policy_tests;
+mod presets;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -17,13 +18,14 @@ use outcall_schema::egress::{Egress, EgressMode, PortRange};
 
 use crate::cel;
 use crate::cel::typed::Expr;
-use crate::diag::codes_files::{DUPLICATE_ID, UNKNOWN_PRESET};
+use crate::diag::codes_files::DUPLICATE_ID;
 use crate::diag::codes_meaning::BLOCK_MAY_FAIL;
 use crate::diag::{self, Finding, SourceFile, SourceSpan, quoted};
 use crate::source::{self, Suppression};
 use crate::syntax::{self, RuleFile, Spanned};
 use define::{Budget, Definitions, Expanded};
 pub use define::{CONDITION_LIMIT_BYTES, EXPANSION_LIMIT_BYTES};
+use presets::{Instance, Uses};
 
 /// The priority of a rule that names none: there is room before it and after it.
 pub const DEFAULT_PRIORITY: i64 = 100;
@@ -136,9 +138,37 @@ pub struct Written {
     pub match_body: Option<SourceSpan>,
 }
 
+/// Whether a policy holds the tests of the presets it uses, beside those of its own files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresetTests {
+    /// Only its own: a preset's tests assume its example parameters, and no other rules.
+    Left,
+    /// Those as well, for a preset that is tried alone.
+    Included,
+}
+
 /// Resolves rule files, in evaluation order, into a policy. What is wrong comes back as findings, sorted; the policy holds
 /// what could be resolved, and is only whole when none of them is an error.
 pub fn resolve(files: &[Arc<SourceFile>]) -> (Policy, Vec<Finding>) {
+    resolve_with(files, PresetTests::Left)
+}
+
+/// A rule file, or the text of a preset for one use.
+struct Part<'f> {
+    file: &'f Arc<SourceFile>,
+    rules: &'f RuleFile,
+    /// Which preset; `None` for a rule file.
+    preset: Option<&'f Instance>,
+}
+
+impl Part<'_> {
+    fn prefix(&self) -> &str {
+        self.preset.map_or("", |preset| &preset.prefix)
+    }
+}
+
+/// The same as [`resolve`], with the presets' tests or without.
+pub(crate) fn resolve_with(files: &[Arc<SourceFile>], tests: PresetTests) -> (Policy, Vec<Finding>) {
     let mut policy = Policy::default();
     let mut findings = Vec::new();
     let mut written: Vec<(&Arc<SourceFile>, RuleFile)> = Vec::with_capacity(files.len());
@@ -149,23 +179,49 @@ pub fn resolve(files: &[Arc<SourceFile>]) -> (Policy, Vec<Finding>) {
         findings.append(&mut found);
         written.push((file, rules));
     }
-    unique_ids(&written, &mut findings);
-    let actions: HashMap<&str, Action> = written
-        .iter()
-        .flat_map(|(_, file)| &file.rules)
-        .filter_map(|rule| Some((rule.id.as_ref()?.value.as_str(), rule.action.as_ref()?.value)))
-        .collect();
     let partial = written.iter().any(|(_, file)| file.partial);
-    let budget = Budget::new();
+    let mut uses = Uses::default();
+    let mut instances: Vec<Vec<Instance>> = Vec::with_capacity(written.len());
     for (file, rules) in &written {
-        let mut resolver = Resolver { file, findings: Vec::new(), partial };
-        let definitions = Definitions::read(file, rules, &budget, &mut resolver.findings);
+        let mut resolver = Resolver { file, findings: Vec::new(), partial, prefix: String::new() };
+        instances.push(uses.read(&mut resolver, &rules.presets));
+        findings.append(&mut resolver.findings);
+    }
+    // A file's presets follow it, so that their rules follow its own.
+    let parts: Vec<Part<'_>> = written
+        .iter()
+        .zip(&instances)
+        .flat_map(|((file, rules), instances)| {
+            let presets = instances.iter().map(|preset| Part {
+                file: &preset.file,
+                rules: &preset.preset.rules,
+                preset: Some(preset),
+            });
+            std::iter::once(Part { file, rules, preset: None }).chain(presets)
+        })
+        .collect();
+    unique_ids(&parts, &mut findings);
+    let actions: HashMap<String, Action> = parts
+        .iter()
+        .flat_map(|part| part.rules.rules.iter().map(move |rule| (part.prefix(), rule)))
+        .filter_map(|(prefix, rule)| {
+            Some((format!("{prefix}{}", rule.id.as_ref()?.value), rule.action.as_ref()?.value))
+        })
+        .collect();
+    let budget = Budget::new();
+    let none = HashMap::new();
+    for part in &parts {
+        let (file, rules) = (part.file, part.rules);
+        let mut resolver = Resolver { file, findings: Vec::new(), partial, prefix: part.prefix().to_owned() };
+        let given = part.preset.map_or(&none, |preset| &preset.parameters);
+        let definitions = Definitions::read(file, rules, given, &budget, &mut resolver.findings);
         resolver.definitions(&rules.definitions, &definitions);
-        resolver.presets(&rules.presets);
         resolver.interception(&rules.interception, &mut policy);
         policy.definitions.extend(resolver.used(rules));
         policy.rules.extend(rules.rules.iter().filter_map(|rule| resolver.rule(rule, &definitions)));
-        policy.tests.extend(rules.tests.iter().filter_map(|test| resolver.test(test, &actions)));
+        if part.preset.is_none() || tests == PresetTests::Included {
+            policy.tests.extend(rules.tests.iter().filter_map(|test| resolver.test(test, &actions)));
+        }
         policy.suppressions.extend(rules.suppressions.iter().cloned());
         findings.append(&mut resolver.findings);
     }
@@ -185,18 +241,27 @@ pub fn from_texts(texts: &[(&str, &str)]) -> (Policy, Vec<Finding>) {
     resolve(&files)
 }
 
-fn unique_ids(files: &[(&Arc<SourceFile>, RuleFile)], findings: &mut Vec<Finding>) {
-    let mut first: HashMap<&str, SourceSpan> = HashMap::new();
-    for (file, rules) in files {
-        for id in rules.rules.iter().filter_map(|rule| rule.id.as_ref()) {
-            let place = SourceSpan { file: Arc::clone(file), start: id.span.start, end: id.span.end };
-            match first.entry(&id.value) {
+fn unique_ids(parts: &[Part<'_>], findings: &mut Vec<Finding>) {
+    let mut first: HashMap<String, SourceSpan> = HashMap::new();
+    // The files' own rules first, so that what is reported is the one that is not the user's to rename.
+    let (presets, own): (Vec<&Part<'_>>, Vec<&Part<'_>>) = parts.iter().partition(|part| part.preset.is_some());
+    for part in own.into_iter().chain(presets) {
+        for id in part.rules.rules.iter().filter_map(|rule| rule.id.as_ref()) {
+            let value = format!("{}{}", part.prefix(), id.value);
+            let place = match part.preset {
+                Some(preset) => preset.used_at.clone(),
+                None => SourceSpan { file: Arc::clone(part.file), start: id.span.start, end: id.span.end },
+            };
+            match first.entry(value) {
                 Entry::Vacant(entry) => {
                     entry.insert(place);
                 }
                 Entry::Occupied(entry) => {
                     let (other, line) = (&entry.get().file.path, entry.get().line());
-                    let message = format!("the rule id {} is used twice", quoted(&id.value));
+                    let message = match part.preset {
+                        Some(_) => format!("a rule of this preset has the id {}, which is taken", quoted(entry.key())),
+                        None => format!("the rule id {} is used twice", quoted(entry.key())),
+                    };
                     let help = format!("it is first used in {other} on line {line}; ids are unique over all files");
                     findings.push(Finding::at(DUPLICATE_ID, place, message).help(help));
                 }
@@ -211,6 +276,8 @@ struct Resolver<'f> {
     findings: Vec<Finding>,
     /// Whether some file could only be read in part, so that rules may be missing.
     partial: bool,
+    /// What ids of rules begin with: nothing in a rule file, a name and a dot in a preset.
+    prefix: String,
 }
 
 impl Resolver<'_> {
@@ -235,14 +302,6 @@ impl Resolver<'_> {
                     self.condition_errors(&expanded.text, &expanded.map, &whole, errors);
                 }
             }
-        }
-    }
-
-    fn presets(&mut self, presets: &[Spanned<String>]) {
-        for preset in presets {
-            let message = format!("there is no preset {}", quoted(&preset.value));
-            let help = "this version comes without presets; write the rules out";
-            self.findings.push(Finding::at(UNKNOWN_PRESET, self.place(&preset.span), message).help(help));
         }
     }
 
@@ -271,7 +330,7 @@ impl Resolver<'_> {
             self.never_fails(id, &condition, &map, &whole);
         }
         let rule = Rule {
-            id: id.value.clone(),
+            id: format!("{}{}", self.prefix, id.value),
             span: self.place(&id.span),
             action,
             priority: rule.priority.as_ref().map_or(DEFAULT_PRIORITY, |priority| priority.value),

@@ -15,7 +15,7 @@ use crate::syntax::{self, Expect, Request, Spanned, listed};
 
 impl Resolver<'_> {
     /// A test with its layer known; `None` when something was reported.
-    pub(super) fn test(&mut self, test: &syntax::Test, actions: &HashMap<&str, Action>) -> Option<TestRow> {
+    pub(super) fn test(&mut self, test: &syntax::Test, actions: &HashMap<String, Action>) -> Option<TestRow> {
         let before = self.findings.len();
         if let Some(expect) = &test.expect {
             self.expected_rules(expect, actions);
@@ -42,7 +42,7 @@ impl Resolver<'_> {
                 fields.insert(name.to_owned(), value.clone());
             }
         }
-        let names = |ids: &Vec<Spanned<String>>| ids.iter().map(|id| id.value.clone()).collect();
+        let names = |ids: &Vec<Spanned<String>>| ids.iter().map(|id| self.full(&id.value)).collect();
         Some(TestRow {
             name: test.name.value.clone(),
             file: self.file.name.clone(),
@@ -51,11 +51,16 @@ impl Resolver<'_> {
             request,
             expect: manifest::Expect {
                 decision: expect.decision.value.to_owned(),
-                rule: expect.rule.as_ref().map(|rule| rule.value.clone()),
+                rule: expect.rule.as_ref().map(|rule| self.full(&rule.value)),
                 mode: expect.mode,
                 obligations: expect.obligations.as_ref().map(names),
             },
         })
+    }
+
+    /// A rule's id as it is in the policy.
+    fn full(&self, id: &str) -> String {
+        if id == "default" { id.to_owned() } else { format!("{}{id}", self.prefix) }
     }
 
     /// The layer that follows from the fields.
@@ -125,7 +130,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn expected_rules(&mut self, expect: &Expect, actions: &HashMap<&str, Action>) {
+    fn expected_rules(&mut self, expect: &Expect, actions: &HashMap<String, Action>) {
         let decides = |action: &Action| matches!(action, Action::Allow | Action::Block);
         let oblige = |action: &Action| matches!(action, Action::Hold | Action::Enrich);
         if let Some(rule) = expect.rule.as_ref().filter(|rule| rule.value != "default") {
@@ -139,12 +144,12 @@ impl Resolver<'_> {
     fn expected(
         &mut self,
         rule: &Spanned<String>,
-        actions: &HashMap<&str, Action>,
+        actions: &HashMap<String, Action>,
         fits: impl Fn(&Action) -> bool,
         otherwise: &str,
     ) {
         let place = self.place(&rule.span);
-        match actions.get(rule.value.as_str()) {
+        match actions.get(&self.full(&rule.value)) {
             Some(action) if fits(action) => {}
             Some(action) => {
                 let message = format!("the rule {} has `action: {}`", quoted(&rule.value), action.name());
@@ -154,7 +159,8 @@ impl Resolver<'_> {
             None => {
                 let finding =
                     Finding::at(TEST_RULE, place.clone(), format!("there is no rule {}", quoted(&rule.value)));
-                let mut ids: Vec<&str> = actions.iter().filter(|(_, action)| fits(action)).map(|(id, _)| *id).collect();
+                let mut ids: Vec<&str> =
+                    actions.iter().filter(|(_, action)| fits(action)).map(|(id, _)| id.as_str()).collect();
                 ids.sort_unstable();
                 self.findings.push(match nearest(&rule.value, ids) {
                     Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),

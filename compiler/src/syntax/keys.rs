@@ -7,6 +7,10 @@ pub enum Context {
     File,
     /// An entry of `presets:` that is a mapping.
     Preset,
+    /// The text of a preset: a rule file with a head of its own.
+    PresetFile,
+    /// An entry of a preset's `parameters:`.
+    Parameter,
     /// `interception:`
     Interception,
     /// An entry of `rules:`.
@@ -26,7 +30,7 @@ pub enum Context {
 }
 
 impl Context {
-    /// Every mapping, in the order of the documentation.
+    /// Every mapping that may stand in a rule file, in the order of the documentation.
     pub const ALL: [Context; 10] = [
         Context::File,
         Context::Preset,
@@ -44,7 +48,9 @@ impl Context {
     pub const fn name(self) -> &'static str {
         match self {
             Context::File => "a rule file",
-            Context::Preset => "a preset",
+            Context::Preset => "an entry of `presets`",
+            Context::PresetFile => "a preset",
+            Context::Parameter => "a parameter",
             Context::Interception => "`interception`",
             Context::Rule => "a rule",
             Context::Egress => "`egress`",
@@ -95,7 +101,7 @@ keys! {
     File {
         "version", "`\"1\"` or `1`", "required", "The version of the rule language.";
         "definitions", "name to condition", "none", "Parts of conditions, used as `$name` in this file.";
-        "presets", "list of names, or of `{name: ..., with: {...}}`", "none",
+        "presets", "list of names, or of `{name: ..., with: {...}, as: ...}`", "none",
             "Rule sets that come with outcall; their rules follow this file's own.";
         "interception", "mapping", "none", "Host lists for TLS interception, merged over all files.";
         "rules", "list of rules", "none", "The rules.";
@@ -104,6 +110,26 @@ keys! {
     Preset {
         "name", "text", "required", "The preset's name.";
         "with", "mapping", "none", "Its parameters.";
+        "as", "text: a letter or digit, then up to 63 letters, digits, `.`, `_`, `-`", "the preset's name",
+            "What the ids of its rules begin with, before a `.`; for using one preset twice.";
+    }
+    PresetFile {
+        "version", "`\"1\"` or `1`", "required", "The version of the rule language.";
+        "description", "text", "required", "What the preset allows, and what it does not.";
+        "parameters", "name to parameter", "none", "What its users may or must set.";
+        "definitions", "name to condition", "none", "Parts of conditions, used as `$name`.";
+        "interception", "mapping", "none", "Host lists for TLS interception, merged with those of the files.";
+        "rules", "list of rules", "required", "The rules.";
+        "tests", "list of tests", "none", "Tests of the preset with its example parameters.";
+    }
+    Parameter {
+        "type", "`hosts`, `string` or `strings`", "required",
+            "`hosts`: a list of host names and addresses, in canonical form. `strings`: a list of texts. `string`: one text.";
+        "description", "text", "required", "What it is for.";
+        "pattern", "regular expression", "any text", "What each text must match as a whole. Not with `hosts`.";
+        "form", "text", "required with `pattern`", "The same in words, for messages.";
+        "default", "a value of the type", "the parameter must be given", "The value when it is left out.";
+        "example", "a value of the type", "the default", "The value in the preset's own tests.";
     }
     Interception {
         "hosts", "list of host patterns", "none", "Terminate TLS for these hosts and decide every request inside.";

@@ -1,6 +1,7 @@
 //! A rule file as written: its parts with their places, no names looked up and no defaults filled in.
 
 pub mod keys;
+mod preset;
 mod reader;
 mod rule;
 mod test;
@@ -12,6 +13,7 @@ use outcall_schema::artifact::manifest::{Direction, OnTimeout};
 use outcall_schema::decision::Action;
 use outcall_schema::egress::{EgressMode, PortRange};
 
+pub use preset::{Argument, Parameter, ParameterType, PresetFile, PresetUse, Written};
 pub use rule::Match;
 pub use test::{Expect, Request, Test};
 
@@ -49,8 +51,8 @@ pub struct Text {
 pub struct RuleFile {
     /// `definitions:`
     pub definitions: Vec<Definition>,
-    /// `presets:`, by name.
-    pub presets: Vec<Spanned<String>>,
+    /// `presets:`
+    pub presets: Vec<PresetUse>,
     /// `interception:`
     pub interception: Interception,
     /// `rules:`
@@ -149,31 +151,45 @@ pub struct Inject {
 
 /// Reads a rule file from its tree.
 pub fn read(file: &Arc<SourceFile>, document: Document<'_>) -> (RuleFile, Vec<Finding>) {
+    let (preset, findings) = read_as(file, document, Context::File);
+    (preset.rules, findings)
+}
+
+/// Reads the text of a preset from its tree.
+pub fn read_preset(file: &Arc<SourceFile>, document: Document<'_>) -> (PresetFile, Vec<Finding>) {
+    read_as(file, document, Context::PresetFile)
+}
+
+fn read_as(file: &Arc<SourceFile>, document: Document<'_>, context: Context) -> (PresetFile, Vec<Finding>) {
     let partial = !document.cut.is_empty();
     let mut reader = Reader { file, findings: Vec::new(), cut: document.cut, suggested: Vec::new() };
-    let mut out = RuleFile { suppressions: document.suppressions, partial, ..RuleFile::default() };
+    let rules = RuleFile { suppressions: document.suppressions, partial, ..RuleFile::default() };
+    let mut out = PresetFile { rules, ..PresetFile::default() };
     let Some(root) = document.root else {
         reader.missing(&(0..0), "the file", "version", "begin the file with `version: \"1\"`");
         return (out, reader.findings);
     };
-    let entries = reader.known(&root, "a rule file", Context::File);
+    let entries = reader.known(&root, context.name(), context);
     let is_mapping = matches!(root.kind, crate::source::NodeKind::Mapping(_));
     if is_mapping && !entries.iter().any(|entry| entry.key == "version") {
         reader.missing(&root.span, "the file", "version", "begin the file with `version: \"1\"`");
     }
+    let PresetFile { description, parameters, rules: file } = &mut out;
     for entry in entries {
         let value = &entry.value;
         match &*entry.key {
             "version" => version(&mut reader, value),
-            "definitions" => out.definitions = definitions(&mut reader, value),
-            "presets" => out.presets = presets(&mut reader, value),
-            "interception" => out.interception = interception(&mut reader, value),
+            "description" => *description = reader.filled(value, "`description`"),
+            "parameters" => *parameters = preset::parameters(&mut reader, value),
+            "definitions" => file.definitions = definitions(&mut reader, value),
+            "presets" => file.presets = preset::uses(&mut reader, value),
+            "interception" => file.interception = interception(&mut reader, value),
             "rules" => {
                 for item in reader.list(value, "`rules`").unwrap_or_default() {
-                    out.rules.push(rule::read(&mut reader, item));
+                    file.rules.push(rule::read(&mut reader, item));
                 }
             }
-            "tests" => out.tests = test::read(&mut reader, value),
+            "tests" => file.tests = test::read(&mut reader, value),
             _ => {}
         }
     }
@@ -213,33 +229,6 @@ fn is_definition_name(name: &str) -> bool {
     name.len() <= 64
         && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-fn presets(reader: &mut Reader<'_>, node: &crate::source::Node<'_>) -> Vec<Spanned<String>> {
-    let mut out = Vec::new();
-    for item in reader.list(node, "`presets`").unwrap_or_default() {
-        if !matches!(item.kind, crate::source::NodeKind::Mapping(_)) {
-            out.extend(reader.filled(item, "a preset"));
-            continue;
-        }
-        let mut named = false;
-        for entry in reader.known(item, "a preset", Context::Preset) {
-            match &*entry.key {
-                "name" => {
-                    named = true;
-                    out.extend(reader.filled(&entry.value, "`name`"));
-                }
-                "with" => {
-                    reader.mapping(&entry.value, "`with`");
-                }
-                _ => {}
-            }
-        }
-        if !named {
-            reader.missing(&item.span, "the preset", "name", "");
-        }
-    }
-    out
 }
 
 fn interception(reader: &mut Reader<'_>, node: &crate::source::Node<'_>) -> Interception {
