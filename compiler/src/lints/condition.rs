@@ -67,8 +67,16 @@ impl Layers {
         Layers(field.row().layers.iter().fold(0, |all, (layer, _)| all | 1 << (*layer as u16)))
     }
 
-    pub(crate) fn without(self, layer: Layer) -> Layers {
-        Layers(self.0 & !(1 << (layer as u16)))
+    pub(crate) fn of(layers: &[Layer]) -> Layers {
+        Layers(layers.iter().fold(0, |all, layer| all | 1 << (*layer as u16)))
+    }
+
+    pub(crate) fn and(self, other: Layers) -> Layers {
+        Layers(self.0 & other.0)
+    }
+
+    pub(crate) fn has(self, layer: Layer) -> bool {
+        self.0 & 1 << (layer as u16) != 0
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -220,30 +228,31 @@ pub(crate) struct Part<'e> {
     pub(crate) hosts: Hosts<'e>,
     /// The layers in which it can be true.
     pub(crate) layers: Layers,
-    /// Whether it can be true of a tunnel, whose method is `CONNECT` and whose path is `/`.
-    pub(crate) tunnel: bool,
-    /// Whether it can be true of a request over TLS, and of one in plain HTTP.
+    /// What it can be true of.
     pub(crate) over: Over,
 }
 
-/// What a request can come over.
+/// How requests come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Over {
-    /// TLS.
+    /// Inside TLS that is terminated.
     pub(crate) tls: bool,
-    /// Plain HTTP.
+    /// In plain HTTP.
     pub(crate) plain: bool,
+    /// Unseen in a tunnel, whose method is `CONNECT` and whose path is `/`.
+    pub(crate) tunnel: bool,
 }
 
 impl Over {
-    const ANY: Over = Over { tls: true, plain: true };
+    const ANY: Over = Over { tls: true, plain: true, tunnel: true };
+    const NONE: Over = Over { tls: false, plain: false, tunnel: false };
 
     pub(crate) fn and(self, other: Over) -> Over {
-        Over { tls: self.tls && other.tls, plain: self.plain && other.plain }
+        Over { tls: self.tls && other.tls, plain: self.plain && other.plain, tunnel: self.tunnel && other.tunnel }
     }
 
     fn or(self, other: Over) -> Over {
-        Over { tls: self.tls || other.tls, plain: self.plain || other.plain }
+        Over { tls: self.tls || other.tls, plain: self.plain || other.plain, tunnel: self.tunnel || other.tunnel }
     }
 }
 
@@ -363,7 +372,6 @@ fn all<'e>(parts: Vec<Part<'e>>, span: Range<usize>) -> Part<'e> {
         asks: parts.iter().fold(Fields::NONE, |all, part| all.and(part.asks)),
         pins: parts.iter().fold(Fields::NONE, |all, part| all.and(part.pins)),
         layers: parts.iter().fold(Layers::ALL, |all, part| Layers(all.0 & part.layers.0)),
-        tunnel: parts.iter().all(|part| part.tunnel),
         over: parts.iter().fold(Over::ANY, |all, part| all.and(part.over)),
         hosts,
         shape: Shape::All(parts),
@@ -377,8 +385,7 @@ fn any<'e>(parts: Vec<Part<'e>>, span: Range<usize>) -> Part<'e> {
         asks: parts.iter().fold(every, |all, part| all.common(part.asks)),
         pins: parts.iter().fold(every, |all, part| all.common(part.pins)),
         layers: parts.iter().fold(Layers::NONE, |all, part| Layers(all.0 | part.layers.0)),
-        tunnel: parts.iter().any(|part| part.tunnel),
-        over: parts.iter().fold(Over { tls: false, plain: false }, |all, part| all.or(part.over)),
+        over: parts.iter().fold(Over::NONE, |all, part| all.or(part.over)),
         hosts: Hosts::union(parts.iter().map(|part| &part.hosts)),
         shape: Shape::Any(parts),
         span,
@@ -402,12 +409,15 @@ fn single<'e>(expr: &'e Expr, positive: bool, atom: Option<Atom<'e>>, patterns: 
         None => fields.iter().fold(Layers::ALL, |all, field| Layers(all.0 & Layers::knowing(field).0)),
     };
     let test = Test { expr, positive, fields, atom };
+    let at = |layer| !never && possible(&test, layer, patterns);
+    let tunnel = layers.has(Layer::Connect) && at(Layer::Connect);
+    let over = if connects(&test) {
+        Over { tunnel, ..Over::NONE }
+    } else {
+        Over { tls: at(Layer::Https) && !plain_port(&test), plain: at(Layer::Http), tunnel }
+    };
     Part {
-        tunnel: layers.0 & 1 << (Layer::Connect as u16) != 0 && possible(&test, Layer::Connect, patterns),
-        over: Over {
-            tls: !never && possible(&test, Layer::Https, patterns) && !plain_port(&test),
-            plain: !never && possible(&test, Layer::Http, patterns),
-        },
+        over,
         asks: fields,
         pins: if positive { fields } else { Fields::NONE },
         hosts,
@@ -445,6 +455,12 @@ fn possible(test: &Test<'_>, layer: Layer, patterns: &Patterns) -> bool {
             (_, None) => true,
         },
     }
+}
+
+/// Whether a test of the method leaves only tunnels.
+fn connects(test: &Test<'_>) -> bool {
+    let atom = test.atom.as_ref().filter(|atom| atom.field == Field::HttpMethod && atom.op == Op::Equals);
+    test.positive && atom.is_some_and(|atom| atom.texts().all(|(text, _)| text == "CONNECT"))
 }
 
 /// Whether a test of the port leaves only the one of plain HTTP.

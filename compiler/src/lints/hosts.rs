@@ -113,7 +113,7 @@ impl PatternSet {
         set
     }
 
-    fn insert(&mut self, pattern: &str) {
+    pub(crate) fn insert(&mut self, pattern: &str) {
         let (list, base) = if let Some(base) = pattern.strip_prefix("**.") {
             (&mut self.any_labels, base)
         } else if let Some(base) = pattern.strip_prefix("*.") {

@@ -13,7 +13,13 @@ mod subject;
 mod suffixes;
 
 mod address_never_canonical;
+mod address_without_name;
+mod body_not_read;
+mod connect_with_path;
 mod definition_unused;
+mod direct_ip_without_address;
+mod egress_without_traffic;
+mod field_never_asked;
 mod folded_literal;
 mod header_name_case;
 mod host_contains;
@@ -23,15 +29,23 @@ mod host_pattern_misplaced;
 mod host_trailing_dot;
 mod host_with_star;
 mod host_with_url_parts;
+mod intercept_bypassed;
+mod interception_host_bypassed;
+mod match_body_unused;
 mod method_lower_case;
 mod method_unknown;
+mod network_of_a_host;
+mod no_layer_knows_both;
 mod number_out_of_range;
 mod path_never_canonical;
 mod path_prefix_open;
+mod port_not_opened;
 mod request_test_behind_tls;
+mod strict_without_interception;
 mod suffix_without_dot;
 mod suppression_unused;
 mod test_always_true;
+mod tunnel_passes_request_test;
 mod word_never_used;
 
 use std::fmt::Write;
@@ -119,6 +133,20 @@ pub static LINTS: &[&LintRow] = &[
     &folded_literal::LINT,
     &test_always_true::LINT,
     &request_test_behind_tls::LINT,
+    &tunnel_passes_request_test::LINT,
+    &match_body_unused::LINT,
+    &body_not_read::LINT,
+    &direct_ip_without_address::LINT,
+    &connect_with_path::LINT,
+    &intercept_bypassed::LINT,
+    &interception_host_bypassed::LINT,
+    &strict_without_interception::LINT,
+    &address_without_name::LINT,
+    &network_of_a_host::LINT,
+    &field_never_asked::LINT,
+    &no_layer_knows_both::LINT,
+    &port_not_opened::LINT,
+    &egress_without_traffic::LINT,
     &suffix_without_dot::LINT,
     &host_contains::LINT,
     &path_prefix_open::LINT,

@@ -40,7 +40,7 @@ fn check(context: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Findin
         if let super::condition::Shape::Test(test) = &part.shape
             && hidden.is_none()
             && test.fields.meets(&REQUEST_FIELDS)
-            && !part.tunnel
+            && !part.over.tunnel
             && part.over.and(around.over).tls
             && context.inside.never(subject.rule, around.hosts)
         {

@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use outcall_schema::decision::Action;
+use outcall_schema::egress::EgressMode;
+use outcall_schema::layer::Layer;
 
-use super::condition::{Around, Atom, Part, Shape, Test};
+use super::condition::{Around, Atom, Layers, Part, Shape, Test};
 use super::patterns::Patterns;
 use crate::cel::typed::Expr;
 use crate::diag::{Finding, SourceSpan};
@@ -41,6 +43,38 @@ impl<'p> Subject<'p> {
                 see(test, around);
             }
         });
+    }
+
+    /// Calls `see` with each test that has to come out true.
+    pub(crate) fn positive<'a>(&'a self, see: &mut dyn FnMut(&'a Test<'p>, Around<'a, 'p>)) {
+        self.condition.tests(&mut |test, around| {
+            if test.positive {
+                see(test, around);
+            }
+        });
+    }
+
+    /// The layers that ask rules of this kind.
+    pub(crate) fn asked(&self) -> Layers {
+        match self.rule.action {
+            Action::Allow | Action::Block => Layers::of(&[
+                Layer::Dns,
+                Layer::Network,
+                Layer::Connect,
+                Layer::Http,
+                Layer::Https,
+                Layer::Docker,
+                Layer::Run,
+            ]),
+            Action::Hold | Action::Enrich => {
+                Layers::of(&[Layer::Connect, Layer::Http, Layer::Https, Layer::Response, Layer::Docker, Layer::Run])
+            }
+        }
+    }
+
+    /// How an allow rule lets requests out.
+    pub(crate) fn mode(&self) -> Option<EgressMode> {
+        self.rule.egress.as_ref().map(|egress| egress.mode)
     }
 
     /// Every test.
