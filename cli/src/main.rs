@@ -4,9 +4,11 @@
 mod asked;
 mod compile;
 mod explain;
+mod fmt;
 mod inspect;
 mod output;
 mod presets;
+mod rewrite;
 mod run;
 mod test;
 mod why;
@@ -31,6 +33,7 @@ struct Cli {
 enum Command {
     Compile(compile::Args),
     Explain(explain::Args),
+    Fmt(fmt::Args),
     Inspect(inspect::Args),
     Presets(presets::Args),
     Run(run::Args),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Fmt(args) => fmt::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
         Command::Presets(args) => presets::run(&args, &mut out),
         Command::Run(args) => run::run(&args),

@@ -31,9 +31,12 @@ impl Output {
 
     /// Whether escape sequences for colours belong in the output.
     pub(crate) fn colour(&self) -> Colour {
-        let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if io::stdout().is_terminal() && !set("NO_COLOR") && !dumb { Colour::Always } else { Colour::Never }
+        colour_for(&io::stdout())
+    }
+
+    /// Whether they belong in what is said on standard error.
+    pub(crate) fn colour_of_errors(&self) -> Colour {
+        colour_for(&io::stderr())
     }
 
     pub(crate) fn text(&mut self, text: impl Display) {
@@ -65,6 +68,17 @@ impl Output {
             _ => exit,
         }
     }
+}
+
+fn colour_for(stream: &impl IsTerminal) -> Colour {
+    let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if stream.is_terminal() && !set("NO_COLOR") && !dumb { Colour::Always } else { Colour::Never }
+}
+
+/// Text to standard error.
+pub(crate) fn warn(text: impl Display) {
+    let _ = write!(io::stderr(), "{text}");
 }
 
 /// A line to standard error, which may be gone as well.

@@ -12,6 +12,7 @@ pub mod cel;
 pub mod decide;
 pub mod diag;
 pub mod emit;
+pub mod format;
 pub mod lints;
 pub mod preset;
 pub mod resolve;
@@ -57,8 +58,8 @@ pub fn compile(paths: &[PathBuf], missing: Missing) -> Compilation {
     compile_files(&files, findings, PresetTests::Left)
 }
 
-/// Compiles files that have been read, with what was found while reading them.
-fn compile_files(files: &[Arc<SourceFile>], mut findings: Vec<Finding>, tests: PresetTests) -> Compilation {
+/// Compiles files that have been read, in evaluation order, with what was found while reading them.
+pub fn compile_files(files: &[Arc<SourceFile>], mut findings: Vec<Finding>, tests: PresetTests) -> Compilation {
     let (policy, mut found) = resolve::resolve_with(files, tests);
     findings.append(&mut found);
     let mut artifacts = None;

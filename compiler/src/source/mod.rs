@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub use load::{Missing, load};
 pub use suppress::Suppression;
+pub use text::decode;
 pub use yaml::{Document, Entry, Node, NodeKind};
 
 use crate::diag::{Finding, SourceFile};

@@ -7,7 +7,10 @@ use crate::diag::codes_files::{FORBIDDEN_CHARACTER, NOT_UTF8, TOO_LARGE};
 use crate::diag::{Finding, SourceFile, SourceSpan, quoted};
 
 /// The bytes as a file. A byte order mark at the beginning is dropped.
-pub(super) fn decode(name: &str, path: &str, bytes: &[u8]) -> Result<Arc<SourceFile>, Box<Finding>> {
+///
+/// # Errors
+/// What is wrong with them: too many, or not UTF-8.
+pub fn decode(name: &str, path: &str, bytes: &[u8]) -> Result<Arc<SourceFile>, Box<Finding>> {
     if bytes.len() > FILE_LIMIT_BYTES {
         let file = SourceFile::with_path(name, path, "");
         let message = format!("{} has more than {FILE_LIMIT_BYTES} bytes (1 MiB)", quoted(path));

@@ -22,6 +22,8 @@ pub struct Document<'a> {
     pub root: Option<Node<'a>>,
     /// What `# outcall: allow` comments ask for.
     pub suppressions: Vec<Suppression>,
+    /// Where the comments stand, each from its `#` to the end of its line, in the order of the file.
+    pub comments: Vec<Range<usize>>,
     /// Where the lists and mappings begin that were still open when reading had to end: what they lack may be in the rest
     /// of the file. Empty for a file that was read whole.
     pub cut: Vec<usize>,
@@ -85,7 +87,9 @@ pub fn read(file: &Arc<SourceFile>) -> (Document<'_>, Vec<Finding>) {
     builder.read();
     let Builder { mut findings, root, comments, cut, .. } = builder;
     let suppressions = suppress::collect(file, &comments, root.as_ref(), &mut findings);
-    (Document { root, suppressions, cut: cut.unwrap_or_default() }, findings)
+    let mut comments: Vec<_> = comments.into_iter().map(|(range, _)| range).collect();
+    comments.sort_by_key(|range| range.start);
+    (Document { root, suppressions, comments, cut: cut.unwrap_or_default() }, findings)
 }
 
 /// A collection that is still open.

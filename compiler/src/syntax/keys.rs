@@ -67,10 +67,35 @@ impl Context {
         KEYS.iter().filter(move |row| row.context == self)
     }
 
+    /// The mapping that stands under one of its keys; `None` where that is no mapping of the language.
+    pub const fn below(self, key: &str) -> Option<Below> {
+        Some(match (self, key.as_bytes()) {
+            (Context::File, b"presets") => Below::Each(Context::Preset),
+            (Context::File | Context::PresetFile, b"interception") => Below::One(Context::Interception),
+            (Context::File | Context::PresetFile, b"rules") => Below::Each(Context::Rule),
+            (Context::File | Context::PresetFile, b"tests") => Below::Each(Context::Test),
+            (Context::Rule, b"egress") => Below::One(Context::Egress),
+            (Context::Rule, b"hold") => Below::One(Context::Hold),
+            (Context::Rule, b"match") => Below::One(Context::Match),
+            (Context::Rule, b"inject") => Below::Each(Context::Inject),
+            (Context::Test, b"expect") => Below::One(Context::Expect),
+            _ => return None,
+        })
+    }
+
     /// The row of one of its keys.
     pub fn key(self, name: &str) -> Option<&'static KeyRow> {
         self.keys().find(|row| row.key == name)
     }
+}
+
+/// How a mapping stands under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// It is the key's value.
+    One(Context),
+    /// Each entry of the key's list is one.
+    Each(Context),
 }
 
 /// One key.
@@ -194,6 +219,17 @@ keys! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_mapping_but_the_file_stands_under_one_key() {
+        let rows = KEYS.iter().filter(|row| row.context != Context::PresetFile);
+        let below = rows.filter_map(|row| row.context.below(row.key));
+        let mut reached: Vec<Context> = below.map(|(Below::One(context) | Below::Each(context))| context).collect();
+        reached.push(Context::File);
+        for context in Context::ALL {
+            assert_eq!(reached.iter().filter(|other| **other == context).count(), 1, "{context:?}");
+        }
+    }
 
     #[test]
     fn every_mapping_has_keys_and_none_twice() {

@@ -184,6 +184,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dns-answers", seeds: answer_seeds, words: &[], check: answers },
     Target { name: "conditions", seeds: condition_seeds, words: CEL_WORDS, check: conditions },
     Target { name: "rule-files", seeds: rule_file_seeds, words: YAML_WORDS, check: rule_files },
+    Target { name: "layouts", seeds: rule_file_seeds, words: YAML_WORDS, check: layouts },
     Target { name: "policies", seeds: policy_seeds, words: YAML_WORDS, check: policies },
     Target { name: "dns-tables", seeds: dns_table_seeds, words: &[], check: artifacts::dns_tables },
     Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
@@ -617,6 +618,25 @@ fn check_findings(findings: &[Finding]) {
             assert!(span.file.text.get(span.start..span.end).is_some(), "{finding:?} does not point into the file");
         }
     }
+}
+
+/// A layout is laid out as it is, and says what the file said.
+fn layouts(input: &[u8]) {
+    use outcall_compiler::{format::format, resolve::resolve, source::decode};
+    let Ok(file) = decode("a.yaml", "a.yaml", input) else { return };
+    let Ok(text) = format(&file) else { return };
+    let again = decode("a.yaml", "a.yaml", text.as_bytes()).map_err(|finding| finding.message.clone());
+    let again = again.unwrap_or_else(|why| unreachable!("{why}"));
+    assert_eq!(format(&again).as_deref(), Ok(text.as_str()), "laid out twice");
+    let conditions = |file: &std::sync::Arc<outcall_compiler::diag::SourceFile>| {
+        let (policy, findings) = resolve(std::slice::from_ref(file));
+        let rules: Vec<String> =
+            policy.rules.iter().map(|rule| format!("{} {}", rule.id, rule.condition_text)).collect();
+        let mut codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+        codes.sort_unstable();
+        (rules, codes)
+    };
+    assert_eq!(conditions(&file), conditions(&again));
 }
 
 fn rule_files(input: &[u8]) {

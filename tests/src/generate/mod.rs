@@ -1,6 +1,7 @@
 //! Random policies and requests for them: conditions over every field and function, and values that lie on the
 //! conditions' boundaries.
 pub mod condition;
+pub mod layout;
 pub mod policy;
 pub mod request;
 
