@@ -14,7 +14,7 @@ use outcall_schema::artifact::writer::{Automaton, Source, StrCases};
 use outcall_schema::field::Field;
 
 use super::formula::{Atom, AtomId, Dimension, Formula, Formulas, Look, SourceId, Test};
-use super::pattern::Automata;
+use super::pattern;
 use super::range;
 
 /// More patterns than this are not put in one automaton: building it costs more than asking two beside each other.
@@ -351,8 +351,8 @@ impl<'a, S: Sink> Builder<'a, S> {
         for text in index.exact.keys() {
             let mut touched: BTreeSet<usize> = index.exact.get(text).into_iter().flatten().copied().collect();
             index.touched_by_text(text, &mut touched);
-            let rest = self.merge(entries, &defaults, &standing, &touched, &mut |automata, atom, wanted| {
-                (atom.source == Some(source_id)).then(|| automata.is_true(&atom.test, text) == wanted)
+            let rest = self.merge(entries, &defaults, &standing, &touched, &mut |atom, wanted| {
+                (atom.source == Some(source_id)).then(|| pattern::is_true(&atom.test, text) == wanted)
             });
             cases.exact.push((text.clone(), self.build(rest)));
         }
@@ -360,7 +360,7 @@ impl<'a, S: Sink> Builder<'a, S> {
             let mut touched: BTreeSet<usize> = index.labels.get(suffix).into_iter().flatten().copied().collect();
             index.touched_by_suffix(suffix, &mut touched);
             let [one, several] = [false, true].map(|more| {
-                let rest = self.merge(entries, &defaults, &standing, &touched, &mut |_, atom, wanted| {
+                let rest = self.merge(entries, &defaults, &standing, &touched, &mut |atom, wanted| {
                     (atom.dimension == Some(dimension)).then(|| {
                         let truth = match &atom.test {
                             Test::Present => true,
@@ -381,7 +381,7 @@ impl<'a, S: Sink> Builder<'a, S> {
         for prefix in index.prefixes.keys() {
             let mut touched = BTreeSet::new();
             index.touched_by_prefix(prefix, &mut touched);
-            let rest = self.merge(entries, &defaults, &standing, &touched, &mut |_, atom, wanted| {
+            let rest = self.merge(entries, &defaults, &standing, &touched, &mut |atom, wanted| {
                 (atom.dimension == Some(dimension)).then(|| {
                     let truth = match &atom.test {
                         Test::Present => true,
@@ -404,18 +404,16 @@ impl<'a, S: Sink> Builder<'a, S> {
         defaults: &[Entry],
         standing: &[usize],
         touched: &BTreeSet<usize>,
-        settle: &mut dyn FnMut(&mut Automata, &Atom, bool) -> Option<bool>,
+        settle: &mut dyn FnMut(&Atom, bool) -> Option<bool>,
     ) -> Vec<Entry> {
         let mut places: Vec<usize> = standing.iter().copied().chain(touched.iter().copied()).collect();
         places.sort_unstable();
         places.dedup();
         let mut known = HashMap::new();
         let mut rest = Vec::with_capacity(places.len());
-        let mut automata = std::mem::take(&mut self.formulas.automata);
         for at in places {
             let entry = if touched.contains(&at) {
                 let Some((formula, leaf)) = entries.get(at) else { continue };
-                let settle = &mut |atom: &Atom, wanted| settle(&mut automata, atom, wanted);
                 let formula = self.formulas.settle(*formula, settle, &mut known);
                 (formula, *leaf)
             } else {
@@ -430,7 +428,6 @@ impl<'a, S: Sink> Builder<'a, S> {
                 break;
             }
         }
-        self.formulas.automata = automata;
         rest
     }
 
@@ -558,7 +555,7 @@ impl<'a, S: Sink> Builder<'a, S> {
             .enumerate()
             .map(|(class, touched)| {
                 let touched: BTreeSet<usize> = touched.iter().copied().collect();
-                let rest = self.merge(entries, &defaults, &standing, &touched, &mut |_, atom, wanted| {
+                let rest = self.merge(entries, &defaults, &standing, &touched, &mut |atom, wanted| {
                     (atom.dimension == Some(dimension)).then(|| truth(class, &atom.test) == wanted)
                 });
                 self.build(rest)

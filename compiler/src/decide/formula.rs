@@ -141,7 +141,7 @@ pub struct Formulas {
     atom_numbers: HashMap<String, AtomId>,
     sources: Vec<Source>,
     source_numbers: HashMap<Source, SourceId>,
-    /// Kept here so that every layer's graph shares them. Taken out while formulas are rewritten.
+    /// Kept here so that every layer's graph shares them.
     pub(super) automata: Automata,
 }
 

@@ -13,7 +13,7 @@ use super::codes;
 use super::exists::exists;
 use super::formula::{AtomId, Formula, Formulas, Node, Test};
 use super::lower::{View, lower};
-use super::pattern::Automata;
+use super::pattern;
 use super::range::{self, Step};
 use crate::diag::Finding;
 use crate::emit::layers::{deciding, decisions};
@@ -241,10 +241,9 @@ fn conjunction(
             }
             (Field::NetworkPort, Test::Ints(ranges)) => way.ports = Some(narrow(way.ports, ranges, *wanted, 0, 65_535)),
             (Field::NetworkProtocol, test) => {
-                let mut automata = Automata::default();
                 let matching = PROTOCOLS
                     .iter()
-                    .filter(|(name, ..)| automata.is_true(test, name) == *wanted)
+                    .filter(|(name, ..)| pattern::is_true(test, name) == *wanted)
                     .map(|(_, number, _)| *number);
                 way.protocols = Some(match way.protocols.take() {
                     None => matching.collect(),
@@ -299,12 +298,11 @@ fn literals(policy: &Policy, formulas: &mut Formulas, kernel: &mut KernelPolicy)
                 continue;
             }
             // Only TCP goes to the proxy.
-            let mut automata = Automata::default();
             let protocol = formulas.source(Source { field: Field::NetworkProtocol, key: None });
             let formula = formulas.settle(
                 formula,
                 &mut |atom, wanted| {
-                    (atom.source == Some(protocol)).then(|| automata.is_true(&atom.test, "tcp") == wanted)
+                    (atom.source == Some(protocol)).then(|| pattern::is_true(&atom.test, "tcp") == wanted)
                 },
                 &mut Default::default(),
             );

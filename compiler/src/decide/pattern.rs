@@ -3,6 +3,7 @@
 //! Patterns are RE2's: `\d`, `\s`, `\w` and `\b` are about ASCII, `.` is any character but a line break, and what RE2 does
 //! not know is refused rather than read another way.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -167,11 +168,10 @@ fn expression(test: &Test) -> Option<Hir> {
     })
 }
 
-/// Automata that were built already.
+/// Joint automata that were built already.
 #[derive(Debug, Default)]
 pub(super) struct Automata {
     joint: HashMap<Vec<AtomId>, Option<Rc<Classes>>>,
-    single: HashMap<String, Option<Rc<Automaton>>>,
 }
 
 impl Automata {
@@ -180,22 +180,12 @@ impl Automata {
         if let Some(known) = self.joint.get(atoms) {
             return known.clone();
         }
-        let built = classes(&tests.iter().collect::<Vec<_>>()).map(Rc::new);
+        let built = match tests {
+            [test] => alone(test),
+            _ => classes(&tests.iter().collect::<Vec<_>>()).map(Rc::new),
+        };
         self.joint.insert(atoms.to_vec(), built.clone());
         built
-    }
-
-    /// Whether a test is true of a known string.
-    pub(super) fn is_true(&mut self, test: &Test, text: &str) -> bool {
-        match test {
-            Test::Matches(pattern) => self
-                .single
-                .entry(pattern.clone())
-                .or_insert_with(|| single(test).map(Rc::new))
-                .as_ref()
-                .is_some_and(|automaton| accepts(automaton, text)),
-            _ => test.of_text(text).unwrap_or(false),
-        }
     }
 }
 
@@ -204,6 +194,13 @@ impl Automata {
 pub(super) struct Classes {
     pub(super) automaton: Automaton,
     pub(super) sets: Vec<BTreeSet<usize>>,
+}
+
+impl Classes {
+    /// Whether any test is true in a class.
+    fn is_true(&self, class: u32) -> bool {
+        self.sets.get(class as usize).is_some_and(|set| !set.is_empty())
+    }
 }
 
 /// The joint automaton of tests of a string; `None` where it would be too large.
@@ -326,20 +323,68 @@ fn minimal(rows: &[Vec<u32>], accepts: &[BTreeSet<usize>]) -> Classes {
 
 /// The automaton of one test, whose class 1 is the strings for which it is true.
 pub(crate) fn single(test: &Test) -> Option<Automaton> {
-    let Classes { mut automaton, sets } = classes(&[test])?;
-    for accept in &mut automaton.accept {
-        *accept = u32::from(sets.get(*accept as usize).is_some_and(|set| !set.is_empty()));
+    let classes = alone(test)?;
+    let accept = classes.automaton.accept.iter().map(|class| u32::from(classes.is_true(*class))).collect();
+    Some(Automaton { accept, ..classes.automaton.clone() })
+}
+
+/// Whether a test is true of a known string.
+pub(super) fn is_true(test: &Test, text: &str) -> bool {
+    match test {
+        Test::Matches(_) => alone(test).is_some_and(|classes| classes.is_true(end(&classes.automaton, text))),
+        _ => test.of_text(text).unwrap_or(false),
     }
-    Some(automaton)
+}
+
+/// The classes of one test. Those of patterns are kept: rules repeat patterns, and each is asked about when it is checked
+/// and when each layer is lowered; building one takes about as long as everything else does for ten rules.
+fn alone(test: &Test) -> Option<Rc<Classes>> {
+    thread_local!(static RECENT: RefCell<Recent> = RefCell::default());
+    let build = || classes(&[test]).map(Rc::new);
+    match test {
+        Test::Matches(pattern) => RECENT.with_borrow_mut(|recent| recent.find_or(pattern, build)),
+        _ => build(),
+    }
+}
+
+/// The classes of the latest patterns.
+#[derive(Default)]
+struct Recent {
+    classes: HashMap<String, Option<Rc<Classes>>>,
+    words: usize,
+}
+
+impl Recent {
+    /// What is kept at most, in words of 32 bits: 32 MiB hold tens of thousands of ordinary patterns.
+    const LIMIT_WORDS: usize = 8 << 20;
+
+    fn find_or(&mut self, pattern: &str, build: impl FnOnce() -> Option<Rc<Classes>>) -> Option<Rc<Classes>> {
+        if let Some(known) = self.classes.get(pattern) {
+            return known.clone();
+        }
+        let built = build();
+        // The rest of an entry, the table of bytes above all, takes some 128 words.
+        self.words += 128 + built.as_ref().map_or(0, |classes| classes.automaton.transitions.len());
+        if self.words > Recent::LIMIT_WORDS {
+            *self = Recent::default();
+        }
+        self.classes.insert(pattern.to_owned(), built.clone());
+        built
+    }
 }
 
 /// Whether an automaton made by [`single`] accepts `text`.
 pub(crate) fn accepts(automaton: &Automaton, text: &str) -> bool {
+    end(automaton, text) == 1
+}
+
+/// The class in which an automaton puts a text.
+fn end(automaton: &Automaton, text: &str) -> u32 {
     let state = text.bytes().fold(automaton.start, |state, byte| {
         let class = automaton.byte_classes.get(usize::from(byte)).copied().unwrap_or(0);
         automaton.transitions.get((state * automaton.classes + u32::from(class)) as usize).copied().unwrap_or(0)
     });
-    automaton.accept.get(state as usize) == Some(&1)
+    automaton.accept.get(state as usize).copied().unwrap_or(0)
 }
 
 /// Whether a pattern, alone, fits an automaton.
@@ -347,7 +392,7 @@ pub(crate) fn accepts(automaton: &Automaton, text: &str) -> bool {
 /// # Errors
 /// In words.
 pub fn check_size(pattern: &str) -> Result<(), String> {
-    match single(&Test::Matches(pattern.to_owned())) {
+    match alone(&Test::Matches(pattern.to_owned())) {
         Some(_) => Ok(()),
         None => Err(format!("the pattern needs an automaton of more than {} KiB", SIZE_LIMIT_BYTES / 1024)),
     }
