@@ -86,10 +86,12 @@ impl DnsTable {
             tls_sni: Fact::Known(name),
             ..Facts::default()
         };
-        let mut ways = vec![self.root(IMPLIED_HTTP, &request), self.root(IMPLIED_TUNNEL, &request)];
-        if self.root(IMPLIED_INTERCEPT, &request).pass != NO_LEAF {
-            ways.push(self.root(IMPLIED_HTTPS, &request));
-        }
+        let intercepted = if self.root(IMPLIED_INTERCEPT, &request).pass == NO_LEAF {
+            Possible::only(NO_LEAF)
+        } else {
+            self.root(IMPLIED_HTTPS, &request)
+        };
+        let ways = [self.root(IMPLIED_HTTP, &request), self.root(IMPLIED_TUNNEL, &request), intercepted];
         let first = ways.iter().map(|way| way.pass).min_by_key(|pass| pass.position());
         match first.and_then(Child::rule) {
             Some(rule) => NameVerdict::Implied { rule: RuleIndex(rule), private: ways.iter().any(|way| way.private) },
