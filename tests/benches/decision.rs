@@ -1,13 +1,16 @@
 //! How long a decision takes, by the number of rules, beside the plain way: every rule's own CEL program tried in order.
 //!
-//! `cargo bench -p outcall-tests --bench decision`. Under `cargo test` each bench runs once, on small policies, and both
+//! `cargo bench -p outcall-tests --bench decision`. Times are of the processor. Under `cargo test` each bench runs once, on small policies, and both
 //! ways must come to the same rule.
 #![cfg_attr(test, expect(clippy::expect_used, reason = "benches stop when they cannot be set up"))]
+
+mod cpu;
 
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
+use cpu::CpuTime;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use outcall_compiler::{Missing, compile};
 use outcall_schema::artifact::dns_table::DnsTable;
@@ -15,6 +18,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::facts::{Fact, Facts};
 use outcall_schema::layer::Layer;
 use outcall_tests::scale::{self, Kind, SIZES};
+use rustix::time::ClockId;
 
 /// Requests in a round: enough that neither the branch predictor nor the first cache line knows them all.
 const REQUESTS: usize = 1024;
@@ -28,7 +32,7 @@ fn compiled(kind: Kind, rules: usize) -> (MatchProgram, DnsTable) {
     (program, DnsTable::from_bytes(Arc::from(artifacts.dns)).expect("what was just written"))
 }
 
-fn decisions(criterion: &mut Criterion) {
+fn decisions(criterion: &mut Criterion<CpuTime>) {
     // Without `--bench` everything runs once, to see that it still does.
     let short = !std::env::args().any(|argument| argument == "--bench");
     let sizes: Vec<usize> = SIZES.into_iter().filter(|size| !short || *size <= 1_000).collect();
@@ -80,5 +84,9 @@ fn decisions(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decisions);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime(ClockId::ThreadCPUTime));
+    targets = decisions
+}
 criterion_main!(benches);

@@ -1,15 +1,19 @@
-//! Queries a second through the DNS filter over UDP on loopback: sockets, judgement, cache and audit log included. Server
-//! and client are a thread each.
+//! Queries a second through the DNS filter over UDP on loopback, and the processor time they take: sockets, judgement, cache
+//! and audit log included. Server and client are a thread each.
 //!
 //! `cargo bench -p outcall-tests --bench dns`
 #![cfg_attr(test, expect(clippy::expect_used, reason = "benches stop when they cannot be set up"))]
+
+mod cpu;
 
 use std::hint::black_box;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use cpu::CpuTime;
+use criterion::measurement::Measurement;
+use criterion::{BenchmarkId, Criterion, Throughput};
 use outcall_compiler::Missing;
 use outcall_runtime::audit::Audit;
 use outcall_runtime::dial::Dialer;
@@ -17,6 +21,7 @@ use outcall_runtime::dns::{Filter, Resolver};
 use outcall_runtime::identity::OneAgent;
 use outcall_runtime::snapshot::in_force;
 use outcall_tests::fixtures::dns::{Responder, query};
+use rustix::time::ClockId;
 
 const RULES: &str = r#"
 version: "1"
@@ -62,11 +67,19 @@ fn start() -> std::net::SocketAddr {
     address
 }
 
-fn throughput(criterion: &mut Criterion) {
+fn main() {
     let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     client.connect(start()).expect("an address");
     client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    let mut group = criterion.benchmark_group("dns_filter");
+    let mut wall = Criterion::default().configure_from_args();
+    throughput(&mut wall, "wall", &client);
+    let mut cpu = Criterion::default().with_measurement(CpuTime(ClockId::ProcessCPUTime)).configure_from_args();
+    throughput(&mut cpu, "cpu", &client);
+    wall.final_summary();
+}
+
+fn throughput<M: Measurement>(criterion: &mut Criterion<M>, clock: &str, client: &UdpSocket) {
+    let mut group = criterion.benchmark_group(format!("{clock}_query"));
     group.throughput(Throughput::Elements(IN_FLIGHT.into()));
     for (what, name, rcode) in [("cached", "allowed.test", 0), ("refused", "evil.test", 3)] {
         let queries: Vec<Vec<u8>> = (0..IN_FLIGHT).map(|id| query(id, name, 1)).collect();
@@ -86,6 +99,3 @@ fn throughput(criterion: &mut Criterion) {
     }
     group.finish();
 }
-
-criterion_group!(benches, throughput);
-criterion_main!(benches);
