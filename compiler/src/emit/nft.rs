@@ -54,7 +54,10 @@ pub(super) fn agent_set(number: usize) -> String {
 
 /// Writes the ruleset.
 pub(super) fn write(policy: &Policy, kernel: &KernelPolicy, agents: &[String]) -> String {
-    let lines = kernel.rules.iter().filter_map(|rule| line(policy, rule)).collect();
+    let last_direct = kernel.rules.iter().rposition(|rule| rule.verdict == KernelVerdict::Direct);
+    let numbered = kernel.rules.iter().enumerate();
+    // After the last rule that lets something straight out, whatever is left is refused anyway.
+    let lines = numbered.filter_map(|(at, rule)| line(policy, rule, Some(at) < last_direct)).collect();
     let ruleset = Ruleset {
         compiler: env!("CARGO_PKG_VERSION"),
         rules: policy.rules.len(),
@@ -73,7 +76,7 @@ pub(super) fn write(policy: &Policy, kernel: &KernelPolicy, agents: &[String]) -
     ruleset.render().unwrap_or_default()
 }
 
-fn line(policy: &Policy, rule: &KernelRule) -> Option<Line> {
+fn line(policy: &Policy, rule: &KernelRule, before_direct: bool) -> Option<Line> {
     let source = policy.rules.get(rule.number as usize)?;
     let id = source.id.clone();
     let mut line = Line {
@@ -97,8 +100,11 @@ fn line(policy: &Policy, rule: &KernelRule) -> Option<Line> {
             line.direct.push(format!("{matched} accept"));
         }
     }
+    let mut beyond = Vec::new();
     for (number, way) in rule.ways.iter().enumerate() {
-        for matched in ways(rule, way, number, &mut line) {
+        let found = ways(rule, way, number, &mut line);
+        beyond.extend(found.decided.into_iter().filter(|decided| !found.matches.contains(decided)));
+        for matched in found.matches {
             let (full, early) = match rule.verdict {
                 KernelVerdict::Direct => (format!("{matched}{count} accept"), format!("{matched}accept")),
                 KernelVerdict::Refuse => (format!("{matched}{count} goto refuse"), format!("{matched}return")),
@@ -108,20 +114,34 @@ fn line(policy: &Policy, rule: &KernelRule) -> Option<Line> {
             line.direct.push(early);
         }
     }
+    // The first rule that is true decides: what it does not open, no later rule does.
+    for matched in beyond.iter().filter(|_| before_direct && rule.verdict == KernelVerdict::Direct) {
+        line.matches.push(format!("{matched}goto refuse"));
+        line.direct.push(format!("{matched}return"));
+    }
     Some(line)
 }
 
-/// The statements that match one alternative: by family where addresses or agents matter, once where they don't. Each ends
-/// in a blank unless it is empty.
-fn ways(rule: &KernelRule, way: &Conjunction, number: usize, line: &mut Line) -> Vec<String> {
-    let tail = transports(rule, way);
+/// One alternative of a condition as statements, each ending in a blank unless it is empty.
+struct Ways {
+    /// What matches on the rule's terms.
+    matches: Vec<String>,
+    /// What matches the condition, on its terms or not.
+    decided: Vec<String>,
+}
+
+/// The statements that match one alternative: by family where addresses or agents matter, once where they don't.
+fn ways(rule: &KernelRule, way: &Conjunction, number: usize, line: &mut Line) -> Ways {
+    let tail = transports(way, (rule.verdict == KernelVerdict::Direct).then_some(rule.opens.as_slice()));
+    let any_tail = transports(way, None);
     let guarded = rule.verdict == KernelVerdict::Direct && !rule.special;
     if way.v4.is_none() && way.v6.is_none() && way.agents.is_none() && !guarded {
-        return tail;
+        return Ways { matches: tail, decided: any_tail };
     }
-    let mut matches = Vec::new();
+    let (mut matches, mut decided) = (Vec::new(), Vec::new());
     for (family, version) in [("ip", "v4"), ("ip6", "v6")] {
         let mut head = String::new();
+        let family_alone = format!("meta nfproto {} ", if version == "v4" { "ipv4" } else { "ipv6" });
         if let Some(agents) = way.agents {
             let _ = write!(head, "{family} saddr @{}_{version} ", agent_set(agents));
         }
@@ -140,22 +160,26 @@ fn ways(rule: &KernelRule, way: &Conjunction, number: usize, line: &mut Line) ->
                 let kind = if version == "v4" { "ipv4_addr" } else { "ipv6_addr" };
                 line.sets.push(Set { name, kind, elements });
             }
-            None if head.is_empty() && !guarded => {
-                let _ = write!(head, "meta nfproto {} ", if version == "v4" { "ipv4" } else { "ipv6" });
+            None if head.is_empty() => {
+                head.clone_from(&family_alone);
             }
             None => {}
         }
+        decided.extend(any_tail.iter().map(|tail| format!("{head}{tail}")));
         if guarded {
+            if head == family_alone {
+                head.clear();
+            }
             let _ = write!(head, "{family} daddr != @special_{version} ");
         }
         matches.extend(tail.iter().map(|tail| format!("{head}{tail}")));
     }
-    matches
+    Ways { matches, decided }
 }
 
 /// Protocols and ports: one statement, or two where a rule opens ports and also protocols that have none.
-fn transports(rule: &KernelRule, way: &Conjunction) -> Vec<String> {
-    let opened = (rule.verdict == KernelVerdict::Direct && !rule.opens.is_empty()).then(|| rule.opens.clone());
+fn transports(way: &Conjunction, opens: Option<&[(i64, i64)]>) -> Vec<String> {
+    let opened = opens.filter(|opens| !opens.is_empty()).map(<[_]>::to_vec);
     let ports: Option<Vec<(i64, i64)>> = match (&way.ports, opened) {
         (None, opened) => opened,
         (Some(ports), None) => Some(ports.clone()),
