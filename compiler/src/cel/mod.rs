@@ -9,11 +9,13 @@ mod parse;
 pub mod reference;
 pub mod typed;
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 pub use check::Env;
 pub use fallible::{Fallible, fallible};
 
+use crate::decide::lower;
 use typed::Expr;
 
 /// The longest condition, with its definitions expanded.
@@ -73,6 +75,15 @@ pub fn parse_and_check(text: &str, env: &Env) -> Result<Expr, Vec<CelError>> {
 /// Whether a text is a network in the form that `inCidr` takes.
 pub(crate) fn network(text: &str) -> bool {
     literal::network(text, &(0..0)).is_ok()
+}
+
+/// Whether a network holds an address.
+pub(crate) fn holds(network: &str, address: IpAddr) -> bool {
+    match (address, lower::network(network)) {
+        (IpAddr::V4(address), Some((Some((low, high)), _))) => (low..=high).contains(&address.to_bits()),
+        (IpAddr::V6(address), Some((_, Some((low, high))))) => (low..=high).contains(&address.to_bits()),
+        _ => false,
+    }
 }
 
 /// Where `$name` stands in a condition, outside string literals and comments: its bytes with the `$`, and the name.

@@ -453,7 +453,7 @@ fn is_plain_suffix(suffix: &str) -> bool {
 
 /// The addresses of a network in CIDR form.
 #[expect(clippy::type_complexity, reason = "one family or the other, as ranges")]
-fn network(text: &str) -> Option<(Option<(u32, u32)>, Option<(u128, u128)>)> {
+pub(crate) fn network(text: &str) -> Option<(Option<(u32, u32)>, Option<(u128, u128)>)> {
     let (address, prefix) = text.split_once('/')?;
     let prefix: u32 = prefix.parse().ok()?;
     match address.parse().ok()? {

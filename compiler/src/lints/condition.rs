@@ -51,6 +51,25 @@ impl Fields {
 /// The fields that hold a host.
 pub(crate) const HOST_FIELDS: [Field; 4] = [Field::HttpHost, Field::NetworkHostname, Field::TlsSni, Field::DnsQuery];
 
+/// The fields that say where something goes, or what a container or tool is.
+pub(crate) const TARGETS: [Field; 15] = [
+    Field::HttpHost,
+    Field::NetworkHostname,
+    Field::TlsSni,
+    Field::DnsQuery,
+    Field::NetworkIp,
+    Field::DockerImage,
+    Field::DockerCommand,
+    Field::DockerVolumes,
+    Field::DockerEnvKeys,
+    Field::DockerCapabilities,
+    Field::RunTool,
+    Field::RunArgs,
+    Field::RunFlags,
+    Field::RunCwd,
+    Field::RunContext,
+];
+
 /// The fields that are only seen in plain HTTP and where TLS is terminated.
 pub(crate) const REQUEST_FIELDS: [Field; 5] =
     [Field::HttpMethod, Field::HttpPath, Field::HttpHeaders, Field::HttpBodySize, Field::HttpBody];
@@ -202,6 +221,14 @@ pub(crate) struct Test<'e> {
     pub(crate) atom: Option<Atom<'e>>,
 }
 
+impl<'e> Test<'e> {
+    /// The entry of a map that the test looks at, and whether it only asks for its presence.
+    pub(crate) fn entry(&self) -> Option<(Field, &'e str, bool)> {
+        let atom = self.atom.as_ref()?;
+        Some((atom.field, atom.key?, atom.op == Op::Present))
+    }
+}
+
 /// What a part of a condition is.
 #[derive(Debug, Clone)]
 pub(crate) enum Shape<'e> {
@@ -273,6 +300,19 @@ impl<'e> Part<'e> {
     /// The condition that `expr` is true.
     pub(crate) fn of(expr: &'e Expr, patterns: &Patterns) -> Part<'e> {
         part(expr, true, patterns)
+    }
+
+    /// Whether a positive test says, on every way to be true, where something goes.
+    pub(crate) fn targets(&self) -> bool {
+        match &self.shape {
+            Shape::Test(test) => {
+                let everywhere =
+                    |atom: &Atom<'_>| atom.op == Op::InCidr && atom.texts().any(|(it, _)| it.ends_with("/0"));
+                test.positive && test.fields.meets(&TARGETS) && !test.atom.as_ref().is_some_and(everywhere)
+            }
+            Shape::All(parts) => parts.iter().any(Part::targets),
+            Shape::Any(parts) => parts.iter().all(Part::targets),
+        }
     }
 
     /// Calls `see` with every test and what has to hold beside it.

@@ -11,41 +11,63 @@ mod literals;
 mod patterns;
 mod subject;
 mod suffixes;
+mod tenants;
 
+mod address_as_text;
 mod address_never_canonical;
 mod address_without_name;
+mod any_host;
+mod bare_address;
 mod body_not_read;
 mod connect_with_path;
 mod definition_unused;
 mod direct_ip_without_address;
+mod dns_over_https;
 mod egress_without_traffic;
+mod everything_but;
 mod field_never_asked;
 mod folded_literal;
+mod guard_of_another;
+mod guard_with_or;
+mod header_as_identity;
 mod header_name_case;
 mod host_contains;
 mod host_mixed_case;
 mod host_never_canonical;
+mod host_pattern_dot;
 mod host_pattern_misplaced;
+mod host_pattern_open;
+mod host_prefix;
 mod host_trailing_dot;
 mod host_with_star;
 mod host_with_url_parts;
 mod intercept_bypassed;
 mod interception_host_bypassed;
 mod match_body_unused;
+mod metadata_service;
 mod method_lower_case;
 mod method_unknown;
+mod negation_of_unknown;
 mod network_of_a_host;
 mod no_layer_knows_both;
 mod number_out_of_range;
 mod path_never_canonical;
 mod path_prefix_open;
+mod path_test_in_query;
+mod path_without_query;
 mod port_not_opened;
+mod private_by_any_name;
+mod public_suffix;
 mod request_test_behind_tls;
+mod secret_in_clear;
+mod shared_tenant;
+mod size_not_known;
 mod strict_without_interception;
 mod suffix_without_dot;
 mod suppression_unused;
 mod test_always_true;
 mod tunnel_passes_request_test;
+mod wildcard_text_records;
 mod word_never_used;
 
 use std::fmt::Write;
@@ -147,9 +169,30 @@ pub static LINTS: &[&LintRow] = &[
     &no_layer_knows_both::LINT,
     &port_not_opened::LINT,
     &egress_without_traffic::LINT,
+    &negation_of_unknown::LINT,
+    &everything_but::LINT,
+    &guard_of_another::LINT,
+    &guard_with_or::LINT,
+    &size_not_known::LINT,
     &suffix_without_dot::LINT,
     &host_contains::LINT,
+    &host_pattern_open::LINT,
+    &host_pattern_dot::LINT,
+    &public_suffix::LINT,
     &path_prefix_open::LINT,
+    &path_without_query::LINT,
+    &any_host::LINT,
+    &shared_tenant::LINT,
+    &private_by_any_name::LINT,
+    &metadata_service::LINT,
+    &dns_over_https::LINT,
+    &bare_address::LINT,
+    &wildcard_text_records::LINT,
+    &host_prefix::LINT,
+    &address_as_text::LINT,
+    &path_test_in_query::LINT,
+    &header_as_identity::LINT,
+    &secret_in_clear::LINT,
     &host_mixed_case::LINT,
     &host_trailing_dot::LINT,
     &suppression_unused::LINT,
@@ -231,7 +274,7 @@ mod tests {
         assert!(codes.is_sorted(), "{codes:?}");
         let families: Vec<Family> = LINTS.iter().map(|lint| lint.family).collect();
         assert!(families.is_sorted(), "each family has a range of codes");
-        let shared = ["mod", "condition", "hosts", "literals", "patterns", "subject", "suffixes"];
+        let shared = ["mod", "condition", "hosts", "literals", "patterns", "subject", "suffixes", "tenants"];
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lints");
         let files: BTreeSet<String> = std::fs::read_dir(directory)
             .unwrap()

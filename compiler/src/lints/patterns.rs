@@ -41,18 +41,28 @@ impl Patterns {
 
     /// Up to `count` hosts that the pattern accepts, the shortest first.
     pub(crate) fn hosts(&self, pattern: &str, count: usize) -> Vec<String> {
-        self.automaton(pattern).map(|automaton| hosts(&automaton, count)).unwrap_or_default()
+        let host = |word: &str| Host::parse(word).is_ok_and(|host| host.as_text() == word);
+        self.words(pattern, count, b".abcdefghijklmnopqrstuvwxyz0123456789-_", host)
+    }
+
+    /// The same for paths.
+    pub(crate) fn paths(&self, pattern: &str, count: usize) -> Vec<String> {
+        let bytes = b"/abcdefghijklmnopqrstuvwxyz0123456789-_.ABCDEFGHIJKLMNOPQRSTUVWXYZ~!$&'()*+,;=:@";
+        self.words(pattern, count, bytes, |word| !word.is_empty())
+    }
+
+    fn words(&self, pattern: &str, count: usize, bytes: &[u8], valid: impl Fn(&str) -> bool) -> Vec<String> {
+        self.automaton(pattern).map(|automaton| words(&automaton, count, bytes, valid)).unwrap_or_default()
     }
 }
 
-/// Hosts that an automaton accepts, found breadth first. A dot is tried first, so that a pattern's unescaped dots come out
-/// as dots.
-fn hosts(automaton: &Automaton, count: usize) -> Vec<String> {
+/// Words that an automaton accepts, found breadth first. Separators come first among the bytes, so that a pattern's
+/// unescaped dots come out as dots; none stands at the beginning of a host or behind another.
+fn words(automaton: &Automaton, count: usize, bytes: &[u8], valid: impl Fn(&str) -> bool) -> Vec<String> {
     /// Places looked at: patterns on hosts have a few dozen states.
     const STEPS: usize = 20_000;
     /// Ways to one state that are followed: different words of one length through it.
     const WAYS: usize = 3;
-    const BYTES: &[u8] = b".abcdefghijklmnopqrstuvwxyz0123456789-_";
     let next = |state: u32, byte: u8| {
         let class = automaton.byte_classes.get(usize::from(byte)).copied().unwrap_or(0);
         automaton.transitions.get((state * automaton.classes + u32::from(class)) as usize).copied().unwrap_or(0)
@@ -64,7 +74,7 @@ fn hosts(automaton: &Automaton, count: usize) -> Vec<String> {
     let mut pending: VecDeque<(u32, String)> = VecDeque::from([(automaton.start, String::new())]);
     for _ in 0..STEPS {
         let Some((state, word)) = pending.pop_front() else { break };
-        if accepted(state) && Host::parse(&word).is_ok_and(|host| host.as_text() == word) {
+        if accepted(state) && valid(&word) {
             found.push(word.clone());
             if found.len() >= count {
                 break;
@@ -72,7 +82,7 @@ fn hosts(automaton: &Automaton, count: usize) -> Vec<String> {
         }
         // Bytes that lead to the same state are alike; the first of them will do.
         let mut tried: HashSet<(u32, bool)> = HashSet::new();
-        for byte in BYTES {
+        for byte in bytes {
             let dot = *byte == b'.';
             let to = next(state, *byte);
             let inside = !word.is_empty() && !word.ends_with('.');

@@ -6,10 +6,23 @@ pub(crate) fn registered(name: &str) -> Option<&str> {
     psl::domain_str(name)
 }
 
-/// Whether anybody can register names directly below this one: `com`, `co.uk`, `github.io`. A name of one label that is
-/// no known suffix is a network's own affair.
-pub(crate) fn is_public(name: &str) -> bool {
-    psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == name.as_bytes())
+/// Who has the names below a public suffix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Public {
+    /// Whoever registers them: `com`, `co.uk`.
+    Registry,
+    /// The customers of somebody who hands them out: `github.io`.
+    Customers,
+}
+
+/// Whether names below this one belong to different people. A name of one label that is no known suffix is a network's own
+/// affair.
+pub(crate) fn public(name: &str) -> Option<Public> {
+    let suffix = psl::suffix(name.as_bytes()).filter(|suffix| suffix.as_bytes() == name.as_bytes())?;
+    match suffix.typ()? {
+        psl::Type::Icann => Some(Public::Registry),
+        psl::Type::Private => Some(Public::Customers),
+    }
 }
 
 #[cfg(test)]
@@ -18,8 +31,9 @@ mod tests {
 
     #[test]
     fn suffixes_are_those_of_the_list() {
-        assert!(is_public("com") && is_public("co.uk") && is_public("github.io"));
-        assert!(!is_public("example.com") && !is_public("internal") && !is_public("corp.internal"));
+        assert_eq!(["com", "co.uk"].map(public), [Some(Public::Registry); 2]);
+        assert_eq!(public("github.io"), Some(Public::Customers));
+        assert_eq!(["example.com", "internal", "corp.internal", "a.github.io"].map(public), [None; 4]);
         assert_eq!(registered("a.b.example.co.uk"), Some("example.co.uk"));
         assert_eq!(registered("co.uk"), None);
     }
