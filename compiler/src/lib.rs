@@ -7,6 +7,7 @@
 //! Invariant: no socket is opened here, and nothing here runs in the enforcing process.
 #![forbid(unsafe_code)]
 
+pub mod analyse;
 pub mod ask;
 pub mod cel;
 pub mod decide;

@@ -20,6 +20,7 @@ use crate::emit::Artifacts;
 
 pub use request::{Request, RequestError};
 pub use test::{Report, TestResult};
+pub(crate) use why::truth;
 pub use why::{Explanation, NearMiss, Question, Step, why};
 
 /// A compiled policy, ready to be asked.

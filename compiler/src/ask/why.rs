@@ -374,7 +374,8 @@ fn conjuncts<'a>(expr: &'a Expr, tests: &mut Vec<&'a Expr>) {
     }
 }
 
-fn truth(expr: &Expr, facts: &Facts<'_>) -> Option<bool> {
+/// How an expression comes out, evaluated as a tree; `None` is unknown.
+pub(crate) fn truth(expr: &Expr, facts: &Facts<'_>) -> Option<bool> {
     let mut writer = Writer::default();
     let root = write_expr(&mut writer, expr);
     expr::evaluate(writer, root, facts, |value| match value {

@@ -565,17 +565,18 @@ impl<'a, S: Sink> Builder<'a, S> {
 }
 
 /// Which entries mention which case of a string.
-struct Index {
-    exact: BTreeMap<String, Vec<usize>>,
-    labels: BTreeMap<String, Vec<usize>>,
-    prefixes: BTreeMap<String, Vec<usize>>,
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) exact: BTreeMap<String, Vec<usize>>,
+    pub(crate) labels: BTreeMap<String, Vec<usize>>,
+    pub(crate) prefixes: BTreeMap<String, Vec<usize>>,
     prefix_lengths: BTreeSet<usize>,
     /// Entries with tests that only an automaton settles, unless the whole string is known.
-    others: Vec<usize>,
+    pub(crate) others: Vec<usize>,
 }
 
 impl Index {
-    fn new(formulas: &Formulas, entries: &[Entry], source: SourceId) -> Index {
+    pub(crate) fn new(formulas: &Formulas, entries: &[Entry], source: SourceId) -> Index {
         let mut index = Index {
             exact: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -607,13 +608,13 @@ impl Index {
         index
     }
 
-    fn touched_by_text(&self, text: &str, touched: &mut BTreeSet<usize>) {
+    pub(crate) fn touched_by_text(&self, text: &str, touched: &mut BTreeSet<usize>) {
         touched.extend(&self.others);
         self.touched_by_suffix(text, touched);
         self.touched_by_prefix(text, touched);
     }
 
-    fn touched_by_suffix(&self, text: &str, touched: &mut BTreeSet<usize>) {
+    pub(crate) fn touched_by_suffix(&self, text: &str, touched: &mut BTreeSet<usize>) {
         if self.labels.is_empty() {
             return;
         }
@@ -622,7 +623,7 @@ impl Index {
         }
     }
 
-    fn touched_by_prefix(&self, text: &str, touched: &mut BTreeSet<usize>) {
+    pub(crate) fn touched_by_prefix(&self, text: &str, touched: &mut BTreeSet<usize>) {
         for len in self.prefix_lengths.range(..=text.len()) {
             touched.extend(text.get(..*len).and_then(|prefix| self.prefixes.get(prefix)).into_iter().flatten());
         }

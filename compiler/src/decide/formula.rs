@@ -63,7 +63,7 @@ impl Test {
         })
     }
 
-    pub(super) fn of_int(&self, value: i64) -> Option<bool> {
+    pub(crate) fn of_int(&self, value: i64) -> Option<bool> {
         match self {
             Test::Ints(ranges) => Some(range::contains(ranges, value)),
             _ => None,

@@ -170,13 +170,13 @@ fn expression(test: &Test) -> Option<Hir> {
 
 /// Joint automata that were built already.
 #[derive(Debug, Default)]
-pub(super) struct Automata {
+pub(crate) struct Automata {
     joint: HashMap<Vec<AtomId>, Option<Rc<Classes>>>,
 }
 
 impl Automata {
     /// The joint automaton of these atoms' tests, see [`classes`].
-    pub(super) fn joint(&mut self, atoms: &[AtomId], tests: &[Test]) -> Option<Rc<Classes>> {
+    pub(crate) fn joint(&mut self, atoms: &[AtomId], tests: &[Test]) -> Option<Rc<Classes>> {
         if let Some(known) = self.joint.get(atoms) {
             return known.clone();
         }
@@ -191,9 +191,9 @@ impl Automata {
 
 /// An automaton that tells which of several tests are true: for each of its classes, the numbers of those tests.
 #[derive(Debug)]
-pub(super) struct Classes {
-    pub(super) automaton: Automaton,
-    pub(super) sets: Vec<BTreeSet<usize>>,
+pub(crate) struct Classes {
+    pub(crate) automaton: Automaton,
+    pub(crate) sets: Vec<BTreeSet<usize>>,
 }
 
 impl Classes {
@@ -204,7 +204,7 @@ impl Classes {
 }
 
 /// The joint automaton of tests of a string; `None` where it would be too large.
-pub(super) fn classes(tests: &[&Test]) -> Option<Classes> {
+pub(crate) fn classes(tests: &[&Test]) -> Option<Classes> {
     let expressions: Vec<Hir> = tests.iter().map(|test| expression(test)).collect::<Option<_>>()?;
     let nfa = thompson::Compiler::new()
         .configure(

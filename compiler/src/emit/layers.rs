@@ -78,7 +78,8 @@ fn open_leaf(policy: &Policy, leaf: Child, only: LeafKind) -> Child {
     Child::leaf(kind, rule)
 }
 
-fn dns_entries(policy: &Policy, formulas: &mut Formulas) -> Vec<Entry> {
+/// The allow and block rules as the DNS filter sees them, in evaluation order.
+pub(crate) fn dns_entries(policy: &Policy, formulas: &mut Formulas) -> Vec<Entry> {
     let record_type = Source { field: Field::DnsRecordType, key: None };
     let ordinary = ORDINARY_TYPES.iter().map(|name| (*name).to_owned()).collect();
     let ordinary = formulas.literal(record_type, crate::decide::formula::Test::Equals(ordinary), true);
@@ -112,15 +113,7 @@ pub(super) fn match_program(policy: &Policy, formulas: &mut Formulas, predicates
         roots.decisions.push((layer, root));
     }
     for layer in [Layer::Connect, Layer::Http, Layer::Https, Layer::Response, Layer::Docker, Layer::Run] {
-        let entries: Vec<Entry> = policy
-            .rules
-            .iter()
-            .zip(0..)
-            .filter(|(rule, _)| matches!(rule.action, Action::Hold | Action::Enrich))
-            .map(|(rule, number)| {
-                (lower(formulas, &rule.condition, view(rule, layer)), Child::leaf(LeafKind::Allow, number))
-            })
-            .collect();
+        let entries = obligations(policy, formulas, layer);
         let name = format!("{layer} obligations");
         let root = build(formulas, &mut written, layer, &name, entries, Mode::All, &mut rows);
         roots.obligations.push((layer, root));
@@ -160,12 +153,24 @@ pub(crate) fn deciding(policy: &Policy) -> impl Iterator<Item = (u32, &Rule)> {
     (0..).zip(&policy.rules).filter(|(_, rule)| matches!(rule.action, Action::Allow | Action::Block))
 }
 
+/// The hold and enrich rules as `layer` sees them.
+pub(crate) fn obligations(policy: &Policy, formulas: &mut Formulas, layer: Layer) -> Vec<Entry> {
+    (0..)
+        .zip(&policy.rules)
+        .filter(|(_, rule)| matches!(rule.action, Action::Hold | Action::Enrich))
+        .map(|(number, rule)| {
+            (lower(formulas, &rule.condition, view(rule, layer)), Child::leaf(LeafKind::Allow, number))
+        })
+        .collect()
+}
+
 fn leaf(rule: &Rule, number: u32) -> Child {
     let kind = if rule.action == Action::Allow { LeafKind::Allow } else { LeafKind::Block };
     Child::leaf(kind, number)
 }
 
-fn view(rule: &Rule, layer: Layer) -> View {
+/// From where `layer` looks at a rule.
+pub(crate) fn view(rule: &Rule, layer: Layer) -> View {
     let reads_body = rule.egress.as_ref().is_some_and(|egress| egress.match_body);
     View { layer, null_body: rule.action == Action::Allow && !reads_body }
 }
@@ -212,7 +217,7 @@ fn connect_entries(policy: &Policy, formulas: &mut Formulas) -> Vec<Entry> {
 }
 
 /// Whether a value is only known of a request inside a connection.
-fn is_inside(source: &Source) -> bool {
+pub(crate) fn is_inside(source: &Source) -> bool {
     matches!(
         source.field,
         Field::HttpMethod | Field::HttpPath | Field::HttpHeaders | Field::HttpBody | Field::HttpBodySize
