@@ -55,7 +55,7 @@ pub(super) fn example(formulas: &Formulas, layer: Layer, way: Option<&Rc<Path>>)
             Choice::Address(_, low, high) => {
                 (Value::from(usual_address(*low, *high).to_string()), addresses(*low, *high))
             }
-            Choice::Assumed(..) => continue,
+            Choice::Assumed => continue,
         };
         match &source.key {
             Some(_) if value.is_null() => {}

@@ -13,7 +13,8 @@ use outcall_schema::artifact::item::Child;
 
 use super::space::{ListId, Region, Space};
 use super::split;
-use crate::decide::formula::{AtomId, SourceId};
+use crate::decide::build::Mode;
+use crate::decide::formula::SourceId;
 
 /// How many values are chosen one after another before the search gives up on a branch.
 const DEPTH: usize = 96;
@@ -34,8 +35,8 @@ pub(super) enum Choice {
     Number(SourceId, i64, (i64, i64)),
     /// An address of a range.
     Address(SourceId, IpAddr, IpAddr),
-    /// How an expression comes out; `None` is an error.
-    Assumed(AtomId, Option<bool>),
+    /// An expression that is no test of one value was assumed to come out some way.
+    Assumed,
 }
 
 /// Choices, the last one first.
@@ -44,6 +45,13 @@ pub(super) struct Path {
     pub(super) choice: Rc<Choice>,
     cost: usize,
     pub(super) rest: Option<Rc<Path>>,
+}
+
+impl Path {
+    /// How long an example it makes.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
 }
 
 /// What a search came to.
@@ -59,6 +67,8 @@ pub(super) struct Summary {
 pub(super) struct Question<'q> {
     /// Whether nothing that these lists can still answer matters.
     pub(super) stop: &'q dyn Fn(&Space<'_>, &[ListId]) -> bool,
+    /// Puts the empty list, which comes last, in place of lists that do not matter once others have answered.
+    pub(super) trim: &'q dyn Fn(&Space<'_>, &mut [ListId], ListId),
     /// Only requests for which the first list answers matter.
     pub(super) first_must_answer: bool,
     /// How many ways to an outcome are kept.
@@ -69,7 +79,7 @@ pub(super) struct Question<'q> {
 
 impl Default for Question<'_> {
     fn default() -> Self {
-        Question { stop: &|_, _| false, first_must_answer: false, keep: 1, budget: 4_000_000 }
+        Question { stop: &|_, _| false, trim: &|_, _, _| {}, first_must_answer: false, keep: 1, budget: 4_000_000 }
     }
 }
 
@@ -84,6 +94,7 @@ struct Search<'s, 'f, 'q> {
     space: &'s mut Space<'f>,
     question: &'q Question<'q>,
     limit: u64,
+    empty: ListId,
     known: HashMap<State, Rc<Summary>>,
     regions: Vec<Region>,
 }
@@ -91,7 +102,8 @@ struct Search<'s, 'f, 'q> {
 /// All outcomes of the lists.
 pub(super) fn explore(space: &mut Space<'_>, lists: Vec<ListId>, question: &Question<'_>) -> Rc<Summary> {
     let limit = space.steps.saturating_add(question.budget);
-    let mut search = Search { space, question, limit, known: HashMap::new(), regions: Vec::new() };
+    let empty = space.list(Mode::First, []);
+    let mut search = Search { space, question, limit, empty, known: HashMap::new(), regions: Vec::new() };
     search.go(State { lists, regions: Vec::new() }, 0)
 }
 
@@ -103,7 +115,7 @@ impl Choice {
             | Choice::Missing(source)
             | Choice::Number(source, ..)
             | Choice::Address(source, ..) => Some(*source),
-            Choice::Assumed(..) => None,
+            Choice::Assumed => None,
         }
     }
 
@@ -114,13 +126,14 @@ impl Choice {
             Choice::Text(_, None, _) => 1_000,
             Choice::Missing(_) | Choice::Number(..) => 0,
             Choice::Address(..) => 4,
-            Choice::Assumed(..) => 500,
+            Choice::Assumed => 500,
         }
     }
 }
 
 impl Search<'_, '_, '_> {
     fn go(&mut self, mut state: State, depth: usize) -> Rc<Summary> {
+        (self.question.trim)(self.space, &mut state.lists, self.empty);
         if (self.question.stop)(self.space, &state.lists) {
             return Rc::default();
         }

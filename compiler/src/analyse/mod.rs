@@ -4,13 +4,19 @@
 //! the rules tell apart, so that "no request" is a proof. What an expression over several values does is left open, which
 //! keeps "never" true; a request that is shown is first replayed, rule by rule, on the conditions themselves.
 
+mod diff;
 mod domain;
 mod example;
 mod explore;
-pub mod reach;
+mod query;
+mod reach;
+mod report;
+mod side;
 mod space;
 mod split;
 mod words;
 
+pub use diff::{Change, Difference, Kind, diff};
 pub use example::Example;
+pub use query::{Answer, Wanted, Witness, query};
 pub use reach::{Fate, Reach, reach};

@@ -94,7 +94,7 @@ fn assume(space: &mut Space<'_>, lists: &[ListId], focus: &[ListId]) -> Vec<Clas
                 (other.source.is_none() && other.test == key.test).then_some(outcome == Some(wanted))
             };
             let lists = lists.iter().map(|id| space.settled(*id, settle)).collect();
-            Class { choice: Choice::Assumed(atom, outcome), lists, region: None }
+            Class { choice: Choice::Assumed, lists, region: None }
         })
         .collect()
 }

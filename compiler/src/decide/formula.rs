@@ -394,6 +394,28 @@ impl Formulas {
         result
     }
 
+    /// The formula with the same tests on other values: `to` says on which, or `None` to leave them.
+    pub fn rename(&mut self, formula: Formula, to: &dyn Fn(&Source) -> Option<Source>) -> Formula {
+        match self.kind(formula).clone() {
+            Node::True | Node::False => formula,
+            Node::Literal(atom, wanted) => {
+                let Atom { source, test, .. } = self.atom(atom).clone();
+                match source.and_then(|source| to(self.source_of(source))) {
+                    Some(source) => self.literal(source, test, wanted),
+                    None => formula,
+                }
+            }
+            Node::And(operands) => {
+                let operands: Vec<Formula> = operands.iter().map(|operand| self.rename(*operand, to)).collect();
+                self.and(operands)
+            }
+            Node::Or(operands) => {
+                let operands: Vec<Formula> = operands.iter().map(|operand| self.rename(*operand, to)).collect();
+                self.or(operands)
+            }
+        }
+    }
+
     /// Every atom a formula mentions.
     pub fn atoms(&self, formula: Formula, atoms: &mut BTreeSet<AtomId>) {
         match self.kind(formula) {

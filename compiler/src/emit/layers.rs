@@ -24,7 +24,7 @@ type Rows = Vec<(String, Stats)>;
 const ORDINARY_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", "HTTPS"];
 
 /// The DNS table's bytes.
-pub(super) fn dns_table(policy: &Policy, formulas: &mut Formulas) -> (Vec<u8>, Rows) {
+pub(crate) fn dns_table(policy: &Policy, formulas: &mut Formulas) -> (Vec<u8>, Rows) {
     let mut rows = Rows::new();
     let mut written = Written::default();
     let entries = dns_entries(policy, formulas);

@@ -1,0 +1,482 @@
+//! `outcall diff`: what one policy allows, refuses or treats otherwise than another, each with a request that shows it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use outcall_schema::artifact::item::{Child, LeafKind};
+use outcall_schema::egress::EgressMode;
+use outcall_schema::field::Field;
+use outcall_schema::layer::Layer;
+use serde::Serialize;
+
+use super::example::{Example, example};
+use super::explore::{Outcome, Path, Question, explore};
+use super::reach::budget;
+use super::side::Side;
+use super::space::{ListId, Space};
+use crate::ask::Request;
+use crate::decide::build::{Entry, Mode};
+use crate::decide::formula::Formulas;
+use crate::resolve::{Policy, Rule};
+
+/// What kind of change it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Refused before, allowed now.
+    Allowed,
+    /// Allowed before and now, with less in the way: a hold gone, more ports, private addresses, past the proxy.
+    Loosened,
+    /// Allowed before and now, otherwise.
+    Changed,
+    /// Allowed before and now, with more in the way.
+    Tightened,
+    /// Allowed before, refused now.
+    Refused,
+}
+
+impl Kind {
+    /// Whether anything becomes reachable that was not.
+    pub const fn widens(self) -> bool {
+        matches!(self, Kind::Allowed | Kind::Loosened)
+    }
+}
+
+/// One change: the requests that the same rules decide on both sides.
+#[derive(Debug, Clone)]
+pub struct Change<'p> {
+    /// What kind.
+    pub kind: Kind,
+    /// The layer that decides.
+    pub layer: Layer,
+    /// The rule that decided before; `None` for the default.
+    pub before: Option<&'p Rule>,
+    /// The rule that decides now.
+    pub after: Option<&'p Rule>,
+    /// What is otherwise, in words; empty where allowed became refused or the reverse.
+    pub what: Vec<String>,
+    /// Requests that show it, each confirmed on both sides, with the region in which the same holds. Never empty.
+    pub examples: Vec<Example>,
+    /// How many such regions there are, when more than are shown.
+    pub more: bool,
+}
+
+/// What changed from one policy to another.
+#[derive(Debug, Clone, Default)]
+pub struct Difference<'p> {
+    /// The changes: what widens first.
+    pub changes: Vec<Change<'p>>,
+    /// Layers in which something may have changed that could be neither shown nor excluded.
+    pub unproven: Vec<Layer>,
+    /// The steps that were taken.
+    pub steps: u64,
+}
+
+impl Difference<'_> {
+    /// Whether anything becomes reachable.
+    pub fn widens(&self) -> bool {
+        self.changes.iter().any(|change| change.kind.widens())
+    }
+
+    /// Whether no request is treated otherwise: a proof.
+    pub fn is_none(&self) -> bool {
+        self.changes.is_empty() && self.unproven.is_empty()
+    }
+}
+
+/// How many regions of a change are shown.
+const SHOWN: usize = 4;
+
+/// The questions, by the layer that a change is reported at. `https` takes in connections.
+const PLACES: [Layer; 8] = [
+    Layer::Dns,
+    Layer::Network,
+    Layer::Https,
+    // Only for what is owed by a connection as such.
+    Layer::Connect,
+    Layer::Http,
+    Layer::Response,
+    Layer::Docker,
+    Layer::Run,
+];
+
+/// What changed from `old` to `new`.
+pub fn diff<'p>(old: &'p Policy, new: &'p Policy) -> Difference<'p> {
+    let mut formulas = Formulas::new();
+    let offset = u32::try_from(old.rules.len()).unwrap_or(u32::MAX);
+    let sides = [Side::new(old, &mut formulas, 0), Side::new(new, &mut formulas, offset)];
+    let mut space = Space::new(&mut formulas);
+    let mut difference = Difference::default();
+    for layer in PLACES {
+        compare(&mut space, &sides, layer, &mut difference);
+    }
+    difference.changes.sort_by(|left, right| {
+        let place = |change: &Change<'_>| {
+            let at = |rule: Option<&Rule>| rule.map(|rule| (rule.span.file.name.clone(), rule.span.start));
+            (change.kind, change.layer, at(change.after), at(change.before))
+        };
+        place(left).cmp(&place(right))
+    });
+    difference.steps = space.steps;
+    difference
+}
+
+/// How a request is treated, rules' names aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Treatment {
+    passes: bool,
+    mode: EgressMode,
+    ports: Vec<(u16, u16)>,
+    private: bool,
+    /// The settings of the hold and enrich rules, as text.
+    duties: Vec<(bool, String)>,
+}
+
+/// The answers of one side's lists at a place.
+struct Answers<'a> {
+    lists: &'a [Vec<Child>],
+}
+
+impl Answers<'_> {
+    fn leaf(&self, layer: Layer) -> Option<Child> {
+        let first = |at: usize| self.lists.get(at).and_then(|answer| answer.first()).copied();
+        match (layer, first(0)) {
+            (Layer::Dns, None) => first(1),
+            (Layer::Https, Some(leaf)) if leaf.kind() == LeafKind::Intercept => first(1),
+            (_, leaf) => leaf,
+        }
+    }
+
+    fn intercepted(&self) -> bool {
+        self.lists.first().and_then(|answer| answer.first()).is_some_and(|leaf| leaf.kind() == LeafKind::Intercept)
+    }
+}
+
+/// The lists of one side at a place: what decides, then what is owed.
+fn lists(space: &mut Space<'_>, side: &Side<'_>, layer: Layer) -> Vec<ListId> {
+    let first = |space: &mut Space<'_>, entries: &[Entry]| space.list(Mode::First, tail_stripped(entries));
+    let decided = match layer {
+        Layer::Dns => vec![first(space, side.list(Layer::Dns)), first(space, &side.implied)],
+        Layer::Https => {
+            let inside = if side.intercepts { side.list(Layer::Https) } else { &[] };
+            vec![first(space, side.list(Layer::Connect)), first(space, inside)]
+        }
+        _ => vec![first(space, side.list(layer))],
+    };
+    let owed = space.list(Mode::All, side.duties(layer).iter().copied());
+    decided.into_iter().chain([owed]).collect()
+}
+
+/// Blocks at the end do what the default does.
+fn tail_stripped(entries: &[Entry]) -> Vec<Entry> {
+    let end = entries.iter().rposition(|(formula, leaf)| leaf.passes() && *formula != Formulas::FALSE);
+    entries.iter().take(end.map_or(0, |end| end + 1)).copied().collect()
+}
+
+fn treatment(sides: &[Side<'_>; 2], leaf: Option<Child>, intercepted: bool, owed: &[Child]) -> Treatment {
+    let rule = |leaf: Child| sides.iter().find_map(|side| side.rule(leaf));
+    let passes = leaf.is_some_and(Child::passes);
+    let refused =
+        Treatment { passes: false, mode: EgressMode::Proxy, ports: Vec::new(), private: false, duties: Vec::new() };
+    let Some(decided) = leaf.filter(|_| passes).and_then(rule) else { return refused };
+    let egress = decided.egress.clone().unwrap_or_default();
+    let mut duties: Vec<(bool, String)> = owed
+        .iter()
+        .filter_map(|leaf| rule(*leaf))
+        .map(|rule| match &rule.hold {
+            Some(hold) => (true, format!("{hold:?}")),
+            None => (false, format!("{:?}", rule.inject)),
+        })
+        .collect();
+    duties.sort();
+    duties.dedup();
+    let mode = match egress.mode {
+        _ if intercepted => EgressMode::Intercept,
+        // Not terminated: in `interception.bypass`.
+        EgressMode::Intercept => EgressMode::Proxy,
+        mode => mode,
+    };
+    Treatment {
+        passes,
+        mode,
+        ports: egress.ports.iter().map(|range| (range.low, range.high)).collect(),
+        private: egress.allow_private_ips,
+        duties,
+    }
+}
+
+fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, difference: &mut Difference<'p>) {
+    let [old, new] = sides;
+    if owed_only(layer) && old.duties(layer).is_empty() && new.duties(layer).is_empty() {
+        return;
+    }
+    let before = lists(space, old, layer);
+    let width = before.len();
+    let all: Vec<ListId> = before.into_iter().chain(lists(space, new, layer)).collect();
+    let effect = |space: &Space<'_>, leaf: Child, owed: bool| {
+        // What the leaf does by itself, whichever policy it is of.
+        let alone = [leaf];
+        if owed {
+            treatment_key(sides, None, &alone)
+        } else {
+            let _ = space;
+            format!("{:?}{}", leaf.kind(), treatment_key(sides, Some(leaf), &[]))
+        }
+    };
+    let effects = std::cell::RefCell::new(std::collections::HashMap::new());
+    let same = |space: &Space<'_>, left: ListId, right: ListId, owed: bool| {
+        if left == right {
+            return true;
+        }
+        let (left, right) = (space.get(left), space.get(right));
+        let mut effects = effects.borrow_mut();
+        left.entries.len() == right.entries.len()
+            && left.entries.iter().zip(&right.entries).all(|((one, leaf), (other, leaf2))| {
+                one == other && {
+                    let of = |effects: &mut std::collections::HashMap<Child, String>, leaf: Child| {
+                        effects.entry(leaf).or_insert_with(|| effect(space, leaf, owed)).clone()
+                    };
+                    of(&mut effects, *leaf) == of(&mut effects, *leaf2)
+                }
+            })
+    };
+    let stop = |space: &Space<'_>, lists: &[ListId]| {
+        let (before, after) = lists.split_at(width.min(lists.len()));
+        let refuse = |lists: &[ListId]| {
+            // Refused for certain: by the deciding list, and at `https` not terminated.
+            let answer = lists.first().and_then(|list| space.get(*list).constant());
+            match answer.as_ref().map(|answer| answer.first().copied()) {
+                None => false,
+                Some(None) => {
+                    layer != Layer::Dns || lists.get(1).is_some_and(|list| space.get(*list).entries.is_empty())
+                }
+                Some(Some(leaf)) if leaf.kind() == LeafKind::Intercept => lists.get(1).is_some_and(|list| {
+                    space.get(*list).constant().is_some_and(|answer| !answer.first().is_some_and(|leaf| leaf.passes()))
+                }),
+                Some(Some(leaf)) => !leaf.passes(),
+            }
+        };
+        (refuse(before) && refuse(after))
+            || before
+                .iter()
+                .zip(after)
+                .enumerate()
+                .all(|(at, (left, right))| same(space, *left, *right, at + 1 == width))
+    };
+    let trim = |space: &Space<'_>, lists: &mut [ListId], empty: ListId| {
+        if width != 3 {
+            return;
+        }
+        for side in lists.chunks_mut(width) {
+            let [first, second, owed] = side else { continue };
+            let Some(answer) = space.get(*first).constant() else { continue };
+            let terminated = answer.first().is_some_and(|leaf| leaf.kind() == LeafKind::Intercept);
+            if if layer == Layer::Dns { !answer.is_empty() } else { !terminated } {
+                *second = empty;
+                if layer == Layer::Https {
+                    *owed = empty;
+                }
+            }
+        }
+    };
+    let count = old.list(layer).len() + new.list(layer).len();
+    let question = Question { stop: &stop, trim: &trim, keep: SHOWN, budget: budget(count), ..Question::default() };
+    let summary = explore(space, all, &question);
+    let mut unproven = summary.open;
+    let mut grouped: BTreeMap<(Kind, Option<Child>, Option<Child>, Vec<String>), Vec<(Outcome, Option<Rc<Path>>)>> =
+        BTreeMap::new();
+    for (outcome, ways) in &summary.found {
+        let (kind, what) = match change(sides, layer, width, outcome) {
+            Some(change) => change,
+            None => continue,
+        };
+        let (before, after) = outcome.split_at(width.min(outcome.len()));
+        let key = (kind, Answers { lists: before }.leaf(layer), Answers { lists: after }.leaf(layer), what);
+        let group = grouped.entry(key).or_default();
+        group.extend(ways.iter().map(|way| (outcome.clone(), way.clone())));
+    }
+    for ((kind, before, after, what), mut ways) in grouped {
+        ways.sort_by_key(|(_, way)| way.as_ref().map_or(0, |way| way.cost()));
+        let mut examples: Vec<Example> = Vec::new();
+        for (outcome, way) in &ways {
+            if examples.len() == SHOWN {
+                break;
+            }
+            let shown = example(space.formulas, layer, way.as_ref())
+                .filter(|example| confirmed(space.formulas, sides, layer, width, outcome, example));
+            match shown {
+                Some(mut shown) => {
+                    let tunnels = outcome.split_at(width.min(outcome.len()));
+                    if layer == Layer::Https
+                        && !(Answers { lists: tunnels.0 }.intercepted() || Answers { lists: tunnels.1 }.intercepted())
+                    {
+                        shown = shown.as_connection();
+                    }
+                    if !examples.iter().any(|known| known.region == shown.region) {
+                        examples.push(shown);
+                    }
+                }
+                None => unproven = true,
+            }
+        }
+        if examples.is_empty() {
+            continue;
+        }
+        let rule = |leaf: Option<Child>| leaf.and_then(|leaf| sides.iter().find_map(|side| side.rule(leaf)));
+        let layer = examples.first().map_or(layer, |example| example.layer);
+        let more = ways.len() > examples.len();
+        let (before, after) = (rule(before), rule(after));
+        difference.changes.push(Change { kind, layer, before, after, what, examples, more });
+    }
+    if unproven {
+        difference.unproven.push(layer);
+    }
+}
+
+/// Whether a place is asked about for what is owed there only: what decides is told elsewhere.
+fn owed_only(layer: Layer) -> bool {
+    matches!(layer, Layer::Connect | Layer::Response)
+}
+
+fn treatment_key(sides: &[Side<'_>; 2], leaf: Option<Child>, owed: &[Child]) -> String {
+    match leaf {
+        Some(leaf) => format!("{:?}", treatment(sides, Some(leaf), leaf.kind() == LeafKind::Intercept, &[])),
+        None => owed
+            .iter()
+            .filter_map(|leaf| sides.iter().find_map(|side| side.rule(*leaf)))
+            .map(|rule| format!("{:?}{:?}", rule.hold, rule.inject))
+            .collect(),
+    }
+}
+
+/// What an outcome changes, if anything.
+fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) -> Option<(Kind, Vec<String>)> {
+    let (before, after) = outcome.split_at(width.min(outcome.len()));
+    let [was, is] = [before, after].map(|lists| {
+        let answers = Answers { lists };
+        let owed = lists.last().map_or(&[][..], Vec::as_slice);
+        treatment(sides, answers.leaf(layer), layer == Layer::Https && answers.intercepted(), owed)
+    });
+    if owed_only(layer) && !(was.passes && is.passes) {
+        return None;
+    }
+    match (was.passes, is.passes) {
+        (false, false) => return None,
+        (false, true) => return Some((Kind::Allowed, Vec::new())),
+        (true, false) => return Some((Kind::Refused, Vec::new())),
+        (true, true) => {}
+    }
+    let mut what: Vec<(bool, bool, String)> = Vec::new();
+    if layer != Layer::Dns && !owed_only(layer) {
+        if was.mode != is.mode {
+            let looser = is.mode == EgressMode::DirectIp || was.mode == EgressMode::Intercept;
+            what.push((looser, !looser, format!("mode {} instead of {}", is.mode.name(), was.mode.name())));
+        }
+        if was.ports != is.ports {
+            let covers = |wide: &[(u16, u16)], narrow: &[(u16, u16)]| {
+                wide.is_empty()
+                    || (!narrow.is_empty()
+                        && narrow.iter().all(|(low, high)| {
+                            (*low..=*high).all(|port| wide.iter().any(|(from, to)| (*from..=*to).contains(&port)))
+                        }))
+            };
+            let looser = !covers(&was.ports, &is.ports);
+            what.push((looser, !looser, format!("{} instead of {}", ports(&is.ports), ports(&was.ports))));
+        }
+    }
+    if was.private != is.private && !owed_only(layer) {
+        let text = if is.private { "private addresses are reached" } else { "private addresses are refused" };
+        what.push((is.private, !is.private, text.to_owned()));
+    }
+    let gone: Vec<_> = was.duties.iter().filter(|duty| !is.duties.contains(duty)).collect();
+    let come: Vec<_> = is.duties.iter().filter(|duty| !was.duties.contains(duty)).collect();
+    let holds = |duties: &[&(bool, String)]| duties.iter().any(|(hold, _)| *hold);
+    if !gone.is_empty() || !come.is_empty() {
+        let text = match (holds(&gone), holds(&come)) {
+            (true, true) => "it is held otherwise",
+            (true, false) => "it is no longer held",
+            (false, true) => "it is held",
+            (false, false) => "what is added to it changed",
+        };
+        what.push((holds(&gone) && !holds(&come), holds(&come) && !holds(&gone), text.to_owned()));
+    }
+    let looser = what.iter().any(|(looser, _, _)| *looser);
+    let tighter = what.iter().any(|(_, tighter, _)| *tighter);
+    let kind = match (looser, tighter) {
+        (true, _) => Kind::Loosened,
+        (false, true) => Kind::Tightened,
+        (false, false) => Kind::Changed,
+    };
+    let what: Vec<String> = what.into_iter().map(|(_, _, text)| text).collect();
+    (!what.is_empty()).then_some((kind, what))
+}
+
+fn ports(ranges: &[(u16, u16)]) -> String {
+    if ranges.is_empty() {
+        return "any port".to_owned();
+    }
+    let ranges: Vec<String> =
+        ranges.iter().map(|(low, high)| if low == high { low.to_string() } else { format!("{low}-{high}") }).collect();
+    format!("ports {}", ranges.join(", "))
+}
+
+/// Whether both sides, each rule evaluated by itself, treat an example as the outcome says.
+fn confirmed(
+    formulas: &mut Formulas,
+    sides: &[Side<'_>; 2],
+    layer: Layer,
+    width: usize,
+    outcome: &Outcome,
+    example: &Example,
+) -> bool {
+    let Some(request) = example.request() else { return false };
+    let (before, after) = outcome.split_at(width.min(outcome.len()));
+    sides.iter().zip([before, after]).all(|(side, lists)| {
+        let answers = Answers { lists };
+        let owed = lists.last().map_or(&[][..], Vec::as_slice);
+        let leaf = answers.leaf(layer);
+        let passes = leaf.is_some_and(Child::passes);
+        let replayed = replay(formulas, side, layer, &request);
+        let rules = match layer {
+            Layer::Dns => replayed.0 == passes,
+            _ => replayed.0 == passes && (!passes || replayed.1 == leaf),
+        };
+        // A tunnel owes nothing of what a request in it would.
+        let blind = layer == Layer::Https && !answers.intercepted();
+        rules && (!passes || blind || side.replay_duties(layer, &request) == owed)
+    })
+}
+
+fn replay(formulas: &mut Formulas, side: &Side<'_>, layer: Layer, request: &Request) -> (bool, Option<Child>) {
+    let leaf = match layer {
+        Layer::Dns => {
+            let leaf = side.replay(formulas, Layer::Dns, request);
+            return match leaf {
+                Some(leaf) => (leaf.passes(), Some(leaf)),
+                None => (side.lookup(formulas, request).unwrap_or(false), None),
+            };
+        }
+        Layer::Https => match side.replay(formulas, Layer::Connect, request) {
+            Some(leaf) if leaf.kind() == LeafKind::Intercept => side.replay(formulas, Layer::Https, request),
+            leaf => leaf,
+        },
+        _ => side.replay(formulas, layer, request),
+    };
+    (leaf.is_some_and(Child::passes), leaf)
+}
+
+impl Example {
+    /// The connection that a request is in.
+    fn as_connection(mut self) -> Example {
+        self.layer = Layer::Connect;
+        self
+    }
+
+    /// The agent that the region is about, if it is about one.
+    pub fn agent(&self) -> Option<&str> {
+        self.region.iter().find_map(|part| part.strip_prefix("agent.name is `")?.strip_suffix('`')).or_else(|| {
+            let named = self.region.iter().any(|part| part.starts_with("agent.name "));
+            named.then(|| self.get(Field::AgentName)?.as_str()).flatten()
+        })
+    }
+}
