@@ -3,12 +3,15 @@
 
 mod asked;
 mod compile;
+mod diff;
 mod explain;
 mod fmt;
 mod inspect;
 mod output;
+mod policies;
 mod presets;
 mod rewrite;
+mod query;
 mod run;
 mod test;
 mod why;
@@ -32,10 +35,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compile(compile::Args),
+    Diff(diff::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
     Inspect(inspect::Args),
     Presets(presets::Args),
+    Query(query::Args),
     Run(run::Args),
     Test(test::Args),
     Why(why::Args),
@@ -50,6 +55,8 @@ enum Exit {
     Failed = 1,
     /// It was called wrongly, or something could not be read or written.
     Usage = 2,
+    /// Something becomes reachable that was not, and that was asked to fail.
+    Widened = 3,
 }
 
 fn main() -> ExitCode {
@@ -57,10 +64,12 @@ fn main() -> ExitCode {
     let mut out = Output::new();
     let exit = match cli.command {
         Command::Compile(args) => compile::run(&args, &mut out),
+        Command::Diff(args) => diff::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Fmt(args) => fmt::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
         Command::Presets(args) => presets::run(&args, &mut out),
+        Command::Query(args) => query::run(&args, &mut out),
         Command::Run(args) => run::run(&args),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Why(args) => why::run(&args, &mut out),

@@ -53,6 +53,15 @@ impl Compilation {
     }
 }
 
+/// Resolves rule files without lowering them: for questions about what rules mean.
+pub fn read(files: &[std::sync::Arc<diag::SourceFile>], mut findings: Vec<Finding>) -> (Policy, Vec<Finding>) {
+    let (policy, mut found) = resolve::resolve(files);
+    findings.append(&mut found);
+    source::suppress::apply(&mut findings, &policy.suppressions);
+    diag::sort(&mut findings);
+    (policy, findings)
+}
+
 /// Compiles the rule files that `paths` name: files, and directories of them.
 pub fn compile(paths: &[PathBuf], missing: Missing) -> Compilation {
     let (files, findings) = source::load(paths, missing);

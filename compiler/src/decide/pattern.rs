@@ -329,7 +329,7 @@ pub(crate) fn single(test: &Test) -> Option<Automaton> {
 }
 
 /// Whether a test is true of a known string.
-pub(super) fn is_true(test: &Test, text: &str) -> bool {
+pub(crate) fn is_true(test: &Test, text: &str) -> bool {
     match test {
         Test::Matches(_) => alone(test).is_some_and(|classes| classes.is_true(end(&classes.automaton, text))),
         _ => test.of_text(text).unwrap_or(false),

@@ -6,7 +6,7 @@ mod inject;
 mod matching;
 mod policy_tests;
 mod presets;
-mod written;
+mod reread;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -27,7 +27,7 @@ use crate::syntax::{self, RuleFile, Spanned};
 use define::{Budget, Definitions, Expanded};
 pub use define::{CONDITION_LIMIT_BYTES, EXPANSION_LIMIT_BYTES};
 use presets::{Instance, Uses};
-pub use written::from_manifest;
+pub use reread::from_manifest;
 
 /// The priority of a rule that names none: there is room before it and after it.
 pub const DEFAULT_PRIORITY: i64 = 100;

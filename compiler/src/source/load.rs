@@ -41,6 +41,19 @@ pub fn load(paths: &[PathBuf], missing: Missing) -> (Vec<Arc<SourceFile>>, Vec<F
     (files, findings)
 }
 
+/// Rule files from elsewhere, by name: as if they lay in one directory, at `place` for reports.
+pub fn from_bytes(place: &str, contents: &[(String, Vec<u8>)]) -> (Vec<Arc<SourceFile>>, Vec<Finding>) {
+    let (mut files, mut findings) = (Vec::new(), Vec::new());
+    for (name, bytes) in contents {
+        match text::decode(name, &format!("{place}/{name}"), bytes) {
+            Ok(file) => files.push(file),
+            Err(finding) => findings.push(*finding),
+        }
+    }
+    files.sort_by(|left, right| left.name.cmp(&right.name));
+    (files, findings)
+}
+
 /// The last component, which files are ordered by.
 fn base(file: &SourceFile) -> &str {
     file.name.rsplit('/').next().unwrap_or(&file.name)

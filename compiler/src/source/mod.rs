@@ -10,7 +10,7 @@ pub mod yaml;
 
 use std::sync::Arc;
 
-pub use load::{Missing, load};
+pub use load::{Missing, from_bytes, load};
 pub use suppress::Suppression;
 pub use text::decode;
 pub use yaml::{Document, Entry, Node, NodeKind};

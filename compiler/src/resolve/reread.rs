@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use outcall_schema::artifact::manifest::Manifest;
 
-use super::{Policy, Rule};
+use super::{Policy, Rule, Written};
 use crate::cel;
 use crate::diag::{SourceFile, SourceSpan};
 
@@ -45,6 +45,7 @@ pub fn from_manifest(manifest: &Manifest) -> Result<Policy, String> {
             egress: row.egress.clone(),
             hold: row.hold.clone(),
             inject: row.inject.clone(),
+            written: Written::default(),
         });
     }
     Ok(Policy { rules, interception: manifest.interception.clone(), ..Policy::default() })

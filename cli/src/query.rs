@@ -1,0 +1,77 @@
+//! `outcall query`: whether any request of a kind is allowed.
+
+use clap::ValueEnum;
+use outcall_compiler::analyse::{Answer, Wanted, query};
+use outcall_compiler::cel;
+
+use crate::output::{Format, Output, complain};
+use crate::{Exit, policies};
+
+/// Ask whether any request that a CEL expression is true of can be allowed: an example, or the proof that none can
+///
+/// The expression may look at everything, also at what is inside TLS: a tunnel that is allowed allows every request in it.
+/// Exits with 0 when there is such a request, with 1 when there is none, and with 2 when it could not be asked or the
+/// answer was not found.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Rules, artifacts or git:REV[:PATH], then the expression [default: rules.d]
+    #[arg(value_name = "PATHS EXPRESSION", required = true)]
+    words: Vec<String>,
+    /// The decision that is asked about
+    #[arg(long, value_enum, default_value_t = Decision::Allow, value_name = "DECISION")]
+    decision: Decision,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Decision {
+    /// Requests that are allowed
+    Allow,
+    /// Requests that are refused
+    Block,
+}
+
+pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
+    let Some((expression, paths)) = args.words.split_last() else { return Exit::Usage };
+    let condition = match cel::parse_and_check(expression, &cel::Env::rule()) {
+        Ok(condition) => condition,
+        Err(errors) => {
+            for error in errors {
+                let before = expression.get(..error.range.start).unwrap_or_default();
+                let column = before.chars().count();
+                let width = expression.get(error.range.clone()).unwrap_or_default().chars().count().max(1);
+                complain(format_args!(
+                    "{}: {}\n  {expression}\n  {}{}",
+                    error.code,
+                    error.message,
+                    " ".repeat(column),
+                    "^".repeat(width)
+                ));
+                if let Some(help) = &error.help {
+                    complain(format_args!("help: {help}"));
+                }
+            }
+            return Exit::Usage;
+        }
+    };
+    let policy = match policies::open(paths, out) {
+        Ok(policy) => policy,
+        Err(exit) => return exit,
+    };
+    let wanted = match args.decision {
+        Decision::Allow => Wanted::Allow,
+        Decision::Block => Wanted::Block,
+    };
+    let answer = query(&policy, &condition, wanted);
+    match args.format {
+        Format::Human => out.text(answer.human(wanted)),
+        Format::Json => out.json(&answer.json()),
+    }
+    match answer {
+        Answer::Some(_) => Exit::Done,
+        Answer::None => Exit::Failed,
+        Answer::Unknown(..) => Exit::Usage,
+    }
+}
