@@ -1,7 +1,6 @@
 //! `outcall diff`: what one policy allows, refuses or treats otherwise than another, each with a request that shows it.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use outcall_schema::artifact::item::{Child, LeafKind};
 use outcall_schema::egress::EgressMode;
@@ -10,7 +9,7 @@ use outcall_schema::layer::Layer;
 use serde::Serialize;
 
 use super::example::{Example, example};
-use super::explore::{Outcome, Path, Question, explore};
+use super::explore::{Outcome, Question, Way, explore};
 use super::reach::budget;
 use super::side::Side;
 use super::space::{ListId, Space};
@@ -83,6 +82,9 @@ impl Difference<'_> {
         self.changes.is_empty() && self.unproven.is_empty()
     }
 }
+
+/// What makes requests one change: the kind, who decides on each side, and what is otherwise.
+type Sameness = (Kind, Option<Child>, Option<Child>, Vec<String>);
 
 /// How many regions of a change are shown.
 const SHOWN: usize = 4;
@@ -283,8 +285,7 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
     let question = Question { stop: &stop, trim: &trim, keep: SHOWN, budget: budget(count), ..Question::default() };
     let summary = explore(space, all, &question);
     let mut unproven = summary.open;
-    let mut grouped: BTreeMap<(Kind, Option<Child>, Option<Child>, Vec<String>), Vec<(Outcome, Option<Rc<Path>>)>> =
-        BTreeMap::new();
+    let mut grouped: BTreeMap<Sameness, Vec<(Outcome, Way)>> = BTreeMap::new();
     for (outcome, ways) in &summary.found {
         let (kind, what) = match change(sides, layer, width, outcome) {
             Some(change) => change,
@@ -310,7 +311,7 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
                     if layer == Layer::Https
                         && !(Answers { lists: tunnels.0 }.intercepted() || Answers { lists: tunnels.1 }.intercepted())
                     {
-                        shown = shown.as_connection();
+                        shown = shown.into_connection();
                     }
                     if !examples.iter().any(|known| known.region == shown.region) {
                         examples.push(shown);
@@ -467,7 +468,7 @@ fn replay(formulas: &mut Formulas, side: &Side<'_>, layer: Layer, request: &Requ
 
 impl Example {
     /// The connection that a request is in.
-    fn as_connection(mut self) -> Example {
+    fn into_connection(mut self) -> Example {
         self.layer = Layer::Connect;
         self
     }

@@ -3,6 +3,8 @@
 //! Each text field has a pattern that all its values match (so that "no value" is never claimed wrongly) and an exact check
 //! (so that no example is shown that cannot occur).
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use outcall_schema::artifact::writer::Source;
 use outcall_schema::field::Field;
 use outcall_schema::host::Host;
@@ -99,6 +101,10 @@ pub(super) fn usual(source: &Source) -> &'static [&'static str] {
         _ => &["x", "", "other", "value"],
     }
 }
+
+/// Addresses that people expect in an example: those for documentation (RFC 5737, RFC 3849).
+pub(super) const USUAL_ADDRESSES: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7))];
 
 /// Numbers that people expect in an example, best first.
 pub(super) fn usual_numbers(field: Field) -> &'static [i64] {

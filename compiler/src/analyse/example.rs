@@ -9,7 +9,7 @@ use outcall_schema::field::{FIELDS, Field, Knowledge};
 use outcall_schema::layer::Layer;
 use serde_json::{Map, Value};
 
-use super::explore::{Choice, Path};
+use super::explore::{self, Path};
 use crate::ask::{Request, truth};
 use crate::decide::formula::Formulas;
 use crate::decide::lower::fill_in;
@@ -25,37 +25,27 @@ pub struct Example {
     pub fields: Map<String, Value>,
     /// What of it matters: the fields that decide, each with the values for which the answer is the same.
     pub region: Vec<String>,
-    /// Whether an expression that is no test of one value had to be assumed to come out some way.
-    pub(super) assumed: bool,
 }
 
 /// The request at the end of a way; `None` where some value on it could not be named.
 pub(super) fn example(formulas: &Formulas, layer: Layer, way: Option<&Rc<Path>>) -> Option<Example> {
     let mut fields = Map::new();
     let mut region = Vec::new();
-    let mut assumed = false;
     let mut next = way;
     while let Some(path) = next {
         next = path.rest.as_ref();
-        let Some(source) = path.choice.source() else {
-            assumed = true;
-            continue;
-        };
+        let Some(source) = path.choice.source else { continue };
         let source = formulas.source_of(source);
         let name = match &source.key {
             Some(key) => format!("{}[\"{key}\"]", source.field.name()),
             None => source.field.name().to_owned(),
         };
-        let (value, words) = match path.choice.as_ref() {
-            Choice::Exactly(_, text) => (Value::from(text.as_str()), format!("is `{text}`")),
-            Choice::Text(_, text, words) => (Value::from(text.as_deref()?), words.clone()),
-            Choice::Missing(_) => (Value::Null, "is missing".to_owned()),
-            Choice::Number(_, value, (low, high)) if low == high => (Value::from(*value), format!("is {value}")),
-            Choice::Number(_, value, (low, high)) => (Value::from(*value), format!("from {low} to {high}")),
-            Choice::Address(_, low, high) => {
-                (Value::from(usual_address(*low, *high).to_string()), addresses(*low, *high))
-            }
-            Choice::Assumed => continue,
+        let value = match &path.choice.value {
+            explore::Value::Text(text) => Value::from(text.as_deref()?),
+            explore::Value::Missing => Value::Null,
+            explore::Value::Number(value) => Value::from(*value),
+            explore::Value::Address(address) => Value::from(address.to_string()),
+            explore::Value::Assumed => continue,
         };
         match &source.key {
             Some(_) if value.is_null() => {}
@@ -63,42 +53,10 @@ pub(super) fn example(formulas: &Formulas, layer: Layer, way: Option<&Rc<Path>>)
             // The later choice is the more exact one: a table's class, then the automaton's within it.
             None => put(&mut fields, source.field, None, value),
         }
-        if words != "anything" {
-            region.push(format!("{name} {words}"));
-        }
+        region.push(format!("{name} {}", path.choice.words));
     }
     complete(&mut fields, layer);
-    Some(Example { layer, fields, region, assumed })
-}
-
-/// An address of a range, one for documentation where there is one.
-fn usual_address(low: IpAddr, high: IpAddr) -> IpAddr {
-    let usual = [IpAddr::from([203, 0, 113, 7]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7])];
-    usual
-        .into_iter()
-        .find(|address| address.is_ipv4() == low.is_ipv4() && low <= *address && *address <= high)
-        .unwrap_or(low)
-}
-
-fn addresses(low: IpAddr, high: IpAddr) -> String {
-    let (bits, width) = match (low, high) {
-        (IpAddr::V4(low), IpAddr::V4(high)) => (u128::from(low.to_bits() ^ high.to_bits()), 32),
-        (IpAddr::V6(low), IpAddr::V6(high)) => (low.to_bits() ^ high.to_bits(), 128),
-        _ => (0, 0),
-    };
-    let open = 128 - bits.leading_zeros();
-    let mask = if open >= 128 { u128::MAX } else { (1 << open) - 1 };
-    let low_bits = match low {
-        IpAddr::V4(low) => u128::from(low.to_bits()),
-        IpAddr::V6(low) => low.to_bits(),
-    };
-    if low == high {
-        format!("is {low}")
-    } else if bits == mask && low_bits & mask == 0 {
-        format!("in {low}/{}", width - open)
-    } else {
-        format!("from {low} to {high}")
-    }
+    Some(Example { layer, fields, region })
 }
 
 fn put(fields: &mut Map<String, Value>, field: Field, key: Option<&str>, value: Value) {
@@ -119,7 +77,7 @@ fn put(fields: &mut Map<String, Value>, field: Field, key: Option<&str>, value: 
     }
 }
 
-fn get<'v>(fields: &'v Map<String, Value>, field: Field) -> Option<&'v Value> {
+fn get(fields: &Map<String, Value>, field: Field) -> Option<&Value> {
     let (namespace, name) = field.name().split_once('.')?;
     fields.get(namespace)?.get(name)
 }
@@ -213,10 +171,9 @@ impl Example {
         for (name, value) in self.get(Field::HttpHeaders).and_then(Value::as_object).into_iter().flatten() {
             let _ = write!(line, " with {name}: {}", value.as_str().unwrap_or_default());
         }
-        if !matches!(self.layer, Layer::Dns | Layer::Network)
-            && let Some(address) = self.region.iter().find(|part| part.starts_with("network.ip "))
-        {
-            let _ = write!(line, " at {} ({address})", text(Field::NetworkIp));
+        let by_address = self.region.iter().any(|part| part.starts_with("network.ip "));
+        if by_address && !matches!(self.layer, Layer::Dns | Layer::Network) {
+            let _ = write!(line, " at {}", text(Field::NetworkIp));
         }
         let body = text(Field::HttpBody);
         if !body.is_empty() {

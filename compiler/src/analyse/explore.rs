@@ -11,8 +11,10 @@ use std::rc::Rc;
 
 use outcall_schema::artifact::item::Child;
 
+use super::domain;
+use super::part::{self, Part};
 use super::space::{ListId, Region, Space};
-use super::split;
+use super::split::{self, Class};
 use crate::decide::build::Mode;
 use crate::decide::formula::SourceId;
 
@@ -22,29 +24,39 @@ const DEPTH: usize = 96;
 /// The answers of each list: at most one for a list that asks for the first, any number for one that asks for all.
 pub(super) type Outcome = Vec<Vec<Child>>;
 
-/// Where a class of values lies, in words and by an example.
-#[derive(Debug)]
-pub(super) enum Choice {
-    /// The text, exactly.
-    Exactly(SourceId, String),
-    /// A text of a class; the words say which.
-    Text(SourceId, Option<String>, String),
+/// An example of a class of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// A text, where one was found.
+    Text(Option<String>),
     /// No value.
-    Missing(SourceId),
-    /// A number of a range.
-    Number(SourceId, i64, (i64, i64)),
-    /// An address of a range.
-    Address(SourceId, IpAddr, IpAddr),
+    Missing,
+    /// A number.
+    Number(i64),
+    /// An address.
+    Address(IpAddr),
     /// An expression that is no test of one value was assumed to come out some way.
     Assumed,
 }
 
-/// Choices, the last one first.
+/// A value that was chosen.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) source: Option<SourceId>,
+    pub(super) value: Value,
+    /// For which values the same holds.
+    pub(super) words: String,
+}
+
+/// How to get to an outcome; `None` where no value matters.
+pub(super) type Way = Option<Rc<Path>>;
+
+/// Choices, the first one first.
 #[derive(Debug)]
 pub(super) struct Path {
     pub(super) choice: Rc<Choice>,
     cost: usize,
-    pub(super) rest: Option<Rc<Path>>,
+    pub(super) rest: Way,
 }
 
 impl Path {
@@ -58,7 +70,7 @@ impl Path {
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     /// Every outcome that was found, with the shortest ways to it.
-    pub(super) found: Vec<(Outcome, Vec<Option<Rc<Path>>>)>,
+    pub(super) found: Vec<(Outcome, Vec<Way>)>,
     /// Whether the search gave up somewhere, so that there may be others.
     pub(super) open: bool,
 }
@@ -107,28 +119,60 @@ pub(super) fn explore(space: &mut Space<'_>, lists: Vec<ListId>, question: &Ques
     search.go(State { lists, regions: Vec::new() }, 0)
 }
 
-impl Choice {
-    pub(super) fn source(&self) -> Option<SourceId> {
-        match self {
-            Choice::Exactly(source, _)
-            | Choice::Text(source, ..)
-            | Choice::Missing(source)
-            | Choice::Number(source, ..)
-            | Choice::Address(source, ..) => Some(*source),
-            Choice::Assumed => None,
-        }
-    }
-
+impl Value {
     /// Each choice makes an example longer, and so does each character.
     fn cost(&self) -> usize {
         16 + match self {
-            Choice::Exactly(_, text) | Choice::Text(_, Some(text), _) => text.len(),
-            Choice::Text(_, None, _) => 1_000,
-            Choice::Missing(_) | Choice::Number(..) => 0,
-            Choice::Address(..) => 4,
-            Choice::Assumed => 500,
+            Value::Text(Some(text)) => text.len(),
+            Value::Text(None) => 1_000,
+            Value::Missing | Value::Number(_) => 0,
+            // Addresses for documentation are what people expect.
+            Value::Address(address) if domain::USUAL_ADDRESSES.contains(address) => 0,
+            Value::Address(_) => 4,
+            Value::Assumed => 500,
         }
     }
+}
+
+/// Classes that come to the same as one, each with the shortest example; and the words for it, unless that is all there
+/// are. `partial` when some were left out.
+fn merged(classes: Vec<Class>, partial: bool) -> Vec<(Class, Option<String>)> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut by_rest: HashMap<&[ListId], usize> = HashMap::new();
+    for (at, class) in classes.iter().enumerate() {
+        let fresh = groups.len();
+        // What was assumed of an expression is never the same, nor is what has tests left on the value.
+        let group = match (class.source, &class.region) {
+            (Some(_), None) => *by_rest.entry(&class.lists).or_insert(fresh),
+            _ => fresh,
+        };
+        match groups.get_mut(group) {
+            Some(group) => group.push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    let words: Vec<Option<String>> = groups
+        .iter()
+        .map(|group| {
+            // Saying what a large class is not takes as long as there are others.
+            let inside: Vec<&Part> = group.iter().filter_map(|at| classes.get(*at)).map(|class| &class.part).collect();
+            let outside: Vec<&Part> = if inside.len() == classes.len() && !partial {
+                Vec::new()
+            } else if partial || (groups.len() > 64 && !inside.contains(&&Part::Other)) {
+                vec![&Part::Other]
+            } else {
+                let others = classes.iter().enumerate().filter(|(at, _)| group.binary_search(at).is_err());
+                others.map(|(_, class)| &class.part).collect()
+            };
+            part::words(&inside, &outside)
+        })
+        .collect();
+    let best: Vec<Option<usize>> = groups
+        .iter()
+        .map(|group| group.iter().copied().min_by_key(|at| classes.get(*at).map(|class| class.value.cost())))
+        .collect();
+    let mut classes: Vec<Option<Class>> = classes.into_iter().map(Some).collect();
+    best.into_iter().zip(words).filter_map(|(at, words)| Some((classes.get_mut(at?)?.take()?, words))).collect()
 }
 
 impl Search<'_, '_, '_> {
@@ -167,15 +211,13 @@ impl Search<'_, '_, '_> {
             self.regions.get(number).cloned()
         };
         let must = self.question.first_must_answer && state.lists.first() == focus.first();
-        let classes = split::split(self.space, &state.lists, &focus, must, &region);
-        let mut found: HashMap<Outcome, Vec<Option<Rc<Path>>>> = HashMap::new();
+        let (classes, partial) = split::split(self.space, &state.lists, &focus, must, &region);
+        let mut found: HashMap<Outcome, Vec<Way>> = HashMap::new();
         let mut order: Vec<Outcome> = Vec::new();
         let mut gave_up = false;
-        for class in classes {
-            let cost = class.choice.cost();
-            let choice = Rc::new(class.choice);
+        for (class, words) in merged(classes, partial) {
             let mut regions = state.regions.clone();
-            if let Some(source) = choice.source() {
+            if let Some(source) = class.source {
                 regions.retain(|(known, _)| *known != source);
                 if let Some(region) = class.region {
                     let number = self.regions.iter().position(|known| *known == region).unwrap_or_else(|| {
@@ -186,6 +228,14 @@ impl Search<'_, '_, '_> {
                     regions.sort_unstable();
                 }
             }
+            // Where every value comes to the same, none need be named.
+            let choice = match (words, class.source) {
+                (None, Some(_)) => None,
+                (words, source) => {
+                    Some(Rc::new(Choice { source, value: class.value, words: words.unwrap_or_default() }))
+                }
+            };
+            let cost = choice.as_ref().map_or(0, |choice| choice.value.cost());
             let below = self.go(State { lists: class.lists, regions }, depth + 1);
             gave_up |= below.open;
             for (outcome, ways) in &below.found {
@@ -200,8 +250,12 @@ impl Search<'_, '_, '_> {
                     {
                         continue;
                     }
-                    let path = Path { choice: Rc::clone(&choice), cost: total, rest: way.clone() };
-                    mine.push(Some(Rc::new(path)));
+                    mine.push(match &choice {
+                        Some(choice) => {
+                            Some(Rc::new(Path { choice: Rc::clone(choice), cost: total, rest: way.clone() }))
+                        }
+                        None => way.clone(),
+                    });
                     mine.sort_by_key(|way| way.as_ref().map_or(0, |way| way.cost));
                     mine.truncate(self.question.keep.max(1));
                 }

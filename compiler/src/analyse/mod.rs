@@ -8,6 +8,7 @@ mod diff;
 mod domain;
 mod example;
 mod explore;
+mod part;
 mod query;
 mod reach;
 mod report;

@@ -6,7 +6,7 @@ use outcall_schema::layer::Layer;
 use serde::Serialize;
 
 use super::example::{Example, example};
-use super::explore::{Path, Question, explore};
+use super::explore::{Outcome, Question, Way, explore};
 use super::reach::{budget, passes};
 use super::side::Side;
 use super::space::{ListId, Space};
@@ -123,7 +123,7 @@ fn ask<'p>(
     let question = Question { stop: &stop, trim: &trim, first_must_answer: true, keep: 6, budget: budget(count) };
     let summary = explore(space, ids, &question);
     let mut open = summary.open;
-    let mut ways: Vec<(&Vec<Vec<Child>>, &Option<std::rc::Rc<Path>>)> = summary
+    let mut ways: Vec<(&Outcome, &Way)> = summary
         .found
         .iter()
         .filter(|(outcome, _)| {

@@ -68,6 +68,9 @@ pub(super) struct Scanned {
     pub(super) value: Option<String>,
 }
 
+/// What an automaton was built for: a source, its tests and the region, as text.
+type Scan = (SourceId, Vec<AtomId>, Vec<String>);
+
 /// Formulas, and what was found out about them.
 pub(super) struct Space<'f> {
     pub(super) formulas: &'f mut Formulas,
@@ -75,7 +78,7 @@ pub(super) struct Space<'f> {
     numbers: HashMap<(bool, Vec<Entry>), ListId>,
     prepared: HashMap<(ListId, SourceId), Rc<Prepared>>,
     guards: HashMap<(Formula, SourceId), bool>,
-    scanned: HashMap<(SourceId, Vec<AtomId>, Vec<String>), Option<Rc<[Scanned]>>>,
+    scanned: HashMap<Scan, Option<Rc<[Scanned]>>>,
     /// Formulas settled so far: the measure of work.
     pub(super) steps: u64,
 }

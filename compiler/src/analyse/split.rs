@@ -7,7 +7,8 @@ use std::rc::Rc;
 use outcall_schema::artifact::writer::Source;
 
 use super::domain;
-use super::explore::Choice;
+use super::explore::Value;
+use super::part::Part;
 use super::space::{ListId, Prepared, Region, Space, is_table, union};
 use crate::decide::formula::{Atom, AtomId, Look, SourceId, Test};
 use crate::decide::range;
@@ -17,8 +18,12 @@ const PATTERNS_TOGETHER: usize = 64;
 
 /// A class of values.
 pub(super) struct Class {
-    /// Which.
-    pub(super) choice: Choice,
+    /// The value that was split; `None` for an expression that is no test of one value.
+    pub(super) source: Option<SourceId>,
+    /// An example.
+    pub(super) value: Value,
+    /// Which class.
+    pub(super) part: Part,
     /// What is left of the lists.
     pub(super) lists: Vec<ListId>,
     /// What is known of the value, where tests on it are left.
@@ -26,33 +31,34 @@ pub(super) struct Class {
 }
 
 /// Splits the value that tells most of the lists in `focus`. With `must`, classes in which the first list cannot answer
-/// may be left out.
+/// may be left out; whether some were is the second result.
 pub(super) fn split(
     space: &mut Space<'_>,
     lists: &[ListId],
     focus: &[ListId],
     must: bool,
     region: &dyn Fn(SourceId) -> Option<Region>,
-) -> Vec<Class> {
+) -> (Vec<Class>, bool) {
     // One step a class and list at least, so that the caller's budget counts every split.
     space.steps += lists.len() as u64;
     let Some(source) = choose(space, focus) else {
-        return assume(space, lists, focus);
+        return (assume(space, lists, focus), false);
     };
     let atoms = space.atoms_on(lists, source);
     let look = |look: Look| {
         atoms.iter().any(|atom| space.formulas.atom(*atom).dimension.is_some_and(|dimension| dimension.look == look))
     };
-    if look(Look::Ints) {
+    let classes = if look(Look::Ints) {
         numbers(space, lists, source, &atoms)
     } else if look(Look::Addresses) {
         addresses(space, lists, source, &atoms)
     } else if look(Look::Table) {
-        table(space, lists, source, must)
+        return table(space, lists, source, must);
     } else {
         let atoms: Vec<AtomId> = atoms.into_iter().collect();
         scan(space, lists, source, &atoms, region(source))
-    }
+    };
+    (classes, false)
 }
 
 /// The value that narrows down most of the entries.
@@ -94,7 +100,7 @@ fn assume(space: &mut Space<'_>, lists: &[ListId], focus: &[ListId]) -> Vec<Clas
                 (other.source.is_none() && other.test == key.test).then_some(outcome == Some(wanted))
             };
             let lists = lists.iter().map(|id| space.settled(*id, settle)).collect();
-            Class { choice: Choice::Assumed, lists, region: None }
+            Class { source: None, value: Value::Assumed, part: Part::Assumed, lists, region: None }
         })
         .collect()
 }
@@ -111,17 +117,17 @@ fn missing(space: &mut Space<'_>, lists: &[ListId], source: SourceId) -> Class {
         })
     };
     let lists = lists.iter().map(|id| space.settled(*id, settle)).collect();
-    Class { choice: Choice::Missing(source), lists, region: None }
+    Class { source: Some(source), value: Value::Missing, part: Part::Missing, lists, region: None }
 }
 
-fn table(space: &mut Space<'_>, lists: &[ListId], source: SourceId, must: bool) -> Vec<Class> {
+fn table(space: &mut Space<'_>, lists: &[ListId], source: SourceId, must: bool) -> (Vec<Class>, bool) {
     let place = space.source(source);
     let mut classes = Vec::new();
     if domain::can_be_missing(&place) {
         classes.push(missing(space, lists, source));
     }
     if !domain::can_be_present(&place) {
-        return classes;
+        return (classes, false);
     }
     let prepared: Vec<Rc<Prepared>> = lists.iter().map(|id| space.prepare(*id, source)).collect();
     // Where the first list says something of single texts only, only those matter.
@@ -153,10 +159,11 @@ fn table(space: &mut Space<'_>, lists: &[ListId], source: SourceId, must: bool) 
             })
         });
         let lists = rest.collect();
-        classes.push(Class { choice: Choice::Exactly(source, (*text).to_owned()), lists, region: None });
+        let (value, part) = (Value::Text(Some((*text).to_owned())), Part::Text((*text).to_owned()));
+        classes.push(Class { source: Some(source), value, part, lists, region: None });
     }
     if exact_only {
-        return classes;
+        return (classes, true);
     }
     let cases = Cases {
         all_texts: union(&prepared, |prepared| &prepared.index.exact),
@@ -189,7 +196,7 @@ fn table(space: &mut Space<'_>, lists: &[ListId], source: SourceId, must: bool) 
         cases.class(space, lists, &prepared, source, &Case::Prefix(prefix), &truth, &touched, &mut classes);
     }
     cases.class(space, lists, &prepared, source, &Case::Other, &|_| false, &|_, _| {}, &mut classes);
-    classes
+    (classes, false)
 }
 
 /// A case that is not one text.
@@ -256,16 +263,13 @@ impl Cases<'_> {
             }
             region = left.then_some(tests);
         }
-        let words = match case {
-            Case::Under(suffix, false) => format!("one label under `{suffix}`"),
-            Case::Under(suffix, true) => format!("under `{suffix}`"),
-            Case::Prefix(prefix) => format!("begins with `{prefix}`"),
-            Case::Other if self.all_texts.is_empty() && self.labels.is_empty() && self.prefixes.is_empty() => {
-                "anything".to_owned()
-            }
-            Case::Other => "anything else".to_owned(),
+        let part = match case {
+            Case::Under(suffix, false) => Part::Texts(format!("one label under `{suffix}`")),
+            Case::Under(suffix, true) => Part::Texts(format!("several labels under `{suffix}`")),
+            Case::Prefix(prefix) => Part::Texts(format!("begins with `{prefix}`")),
+            Case::Other => Part::Other,
         };
-        classes.push(Class { choice: Choice::Text(source, value, words), lists: rest, region });
+        classes.push(Class { source: Some(source), value: Value::Text(value), part, lists: rest, region });
     }
 
     /// A text in the case, found by trying.
@@ -370,11 +374,8 @@ fn scan(
             };
             let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
             let words = format!("{}{}", if outcome { "" } else { "not " }, words(&test));
-            classes.push(Class {
-                choice: Choice::Text(source, None, words),
-                lists: rest,
-                region: Some(region.clone()),
-            });
+            let (value, part) = (Value::Text(None), Part::Texts(words));
+            classes.push(Class { source: Some(source), value, part, lists: rest, region: Some(region.clone()) });
         }
         return classes;
     };
@@ -393,8 +394,9 @@ fn scan(
         };
         let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
         let told: Vec<String> = class.truths.iter().map(|atom| words(&space.formulas.atom(*atom).test)).collect();
-        let told = if told.is_empty() { "anything else".to_owned() } else { told.join(" and ") };
-        classes.push(Class { choice: Choice::Text(source, class.value.clone(), told), lists: rest, region: None });
+        let part = if told.is_empty() { Part::Other } else { Part::Texts(told.join(" and ")) };
+        let value = Value::Text(class.value.clone());
+        classes.push(Class { source: Some(source), value, part, lists: rest, region: None });
     }
     classes
 }
@@ -434,7 +436,8 @@ fn numbers(space: &mut Space<'_>, lists: &[ListId], source: SourceId, atoms: &BT
                 (atom.source == Some(source)).then(|| atom.test.of_int(value).unwrap_or(false) == wanted)
             };
             let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
-            classes.push(Class { choice: Choice::Number(source, value, (from, to)), lists: rest, region: None });
+            let (value, part) = (Value::Number(value), Part::Numbers(from, to));
+            classes.push(Class { source: Some(source), value, part, lists: rest, region: None });
         }
         low = end.unwrap_or(i64::MAX);
     }
@@ -460,7 +463,11 @@ fn addresses(space: &mut Space<'_>, lists: &[ListId], source: SourceId, atoms: &
         let settle =
             &mut |atom: &Atom, wanted: bool| (atom.source == Some(source)).then(|| truth(&atom.test) == wanted);
         let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
-        classes.push(Class { choice: Choice::Address(source, low, high), lists: rest, region: None });
+        let usual = domain::USUAL_ADDRESSES.iter().copied();
+        let usual = usual.filter(|address| address.is_ipv4() == low.is_ipv4());
+        let value = usual.into_iter().find(|address| (low..=high).contains(address)).unwrap_or(low);
+        let (value, part) = (Value::Address(value), Part::Addresses(low, high));
+        classes.push(Class { source: Some(source), value, part, lists: rest, region: None });
     };
     let starts: Vec<u32> = std::iter::once(0).chain(four).collect();
     for (at, low) in starts.iter().enumerate() {
