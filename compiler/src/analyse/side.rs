@@ -17,7 +17,7 @@ use crate::ask::{Request, truth};
 use crate::decide::build::Entry;
 use crate::decide::exists::exists;
 use crate::decide::formula::{Atom, Formula, Formulas, Node, Test};
-use crate::decide::range;
+use crate::decide::{pattern, range};
 use crate::emit::layers::{dns_table, obligations};
 use crate::resolve::{Policy, Rule};
 
@@ -174,7 +174,7 @@ fn holds(formulas: &mut Formulas, formula: Formula, layer: Layer, request: &Requ
             match (text, &test) {
                 (None, Test::Present) => !wanted,
                 (None, _) => false,
-                (Some(text), _) => formulas.automata.is_true(&test, text) == wanted,
+                (Some(text), _) => pattern::is_true(&test, text) == wanted,
             }
         }
     }

@@ -268,7 +268,6 @@ impl<'f> Space<'f> {
         tests.extend(regional.iter().map(|(test, _)| test.clone()));
         let found = pattern::classes(&tests.iter().collect::<Vec<_>>())?;
         let mut classes = Vec::new();
-        let automata = &mut self.formulas.automata;
         let usual = domain::usual(&place);
         for (number, set) in (0_u32..).zip(&found.sets) {
             let inside = set.contains(&own)
@@ -278,10 +277,8 @@ impl<'f> Space<'f> {
             }
             let truths: BTreeSet<AtomId> =
                 set.iter().filter(|at| **at < own).filter_map(|at| atoms.get(*at)).copied().collect();
-            let cell = std::cell::RefCell::new(&mut *automata);
             let check = |text: &str| {
-                let mut automata = cell.borrow_mut();
-                domain::has(&place, text) && region.iter().all(|(test, wanted)| automata.is_true(test, text) == *wanted)
+                domain::has(&place, text) && region.iter().all(|(test, wanted)| pattern::is_true(test, text) == *wanted)
             };
             let of_class = |text: &&&str| {
                 let state = text.bytes().fold(found.automaton.start, |state, byte| {

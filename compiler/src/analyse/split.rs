@@ -11,7 +11,7 @@ use super::explore::Value;
 use super::part::Part;
 use super::space::{ListId, Prepared, Region, Space, is_table, union};
 use crate::decide::formula::{Atom, AtomId, Look, SourceId, Test};
-use crate::decide::range;
+use crate::decide::{pattern, range};
 
 /// More tests than this are not put in one automaton.
 const PATTERNS_TOGETHER: usize = 64;
@@ -149,13 +149,10 @@ fn table(space: &mut Space<'_>, lists: &[ListId], source: SourceId, must: bool) 
             let mut touched: BTreeSet<usize> = prepared.index.exact.get(*text).into_iter().flatten().copied().collect();
             prepared.index.touched_by_text(text, &mut touched);
             space.touched(*id, prepared, &touched, &mut |formulas, formula| {
-                let mut automata = std::mem::take(&mut formulas.automata);
                 let settle = &mut |atom: &Atom, wanted| {
-                    (atom.source == Some(source)).then(|| automata.is_true(&atom.test, text) == wanted)
+                    (atom.source == Some(source)).then(|| pattern::is_true(&atom.test, text) == wanted)
                 };
-                let settled = formulas.settle(formula, settle, &mut known);
-                formulas.automata = automata;
-                settled
+                formulas.settle(formula, settle, &mut known)
             })
         });
         let lists = rest.collect();
