@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use outcall_compiler::diag::{Severity, render};
+use outcall_compiler::diag::{Severity, github, render, sarif};
 use outcall_compiler::{Artifacts, Compilation, Missing};
 use serde_json::json;
 
 use crate::Exit;
-use crate::output::{Format, Output, complain};
+use crate::output::{Output, complain};
 
 /// Compile rules into artifacts, and report everything that is wrong with them
 ///
@@ -28,13 +28,27 @@ pub(crate) struct Args {
     check: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    format: ReportFormat,
     /// Let warnings fail as well
     #[arg(long, value_enum, value_name = "WHAT")]
     deny: Option<Deny>,
     /// Print what lowering took: look-ups, classes, and what stayed outside the tables
     #[arg(long)]
     stats: bool,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum ReportFormat {
+    /// Text for people
+    #[default]
+    Human,
+    /// One JSON document
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of a GitHub workflow
+    Github,
 }
 
 /// What fails beside errors.
@@ -68,8 +82,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
         written = Some(directory);
     }
     match args.format {
-        Format::Json => out.json(&report(&compilation, args.stats)),
-        Format::Human => {
+        ReportFormat::Json => out.json(&report(&compilation, args.stats)),
+        ReportFormat::Sarif => out.json(&sarif::sarif(&compilation.findings)),
+        ReportFormat::Github => {
+            out.text(github::github(&compilation.findings));
+            out.line(summary(&compilation, None));
+        }
+        ReportFormat::Human => {
             out.text(render::human(&compilation.findings, out.colour()));
             out.line(summary(&compilation, written));
             if args.stats {

@@ -3,7 +3,9 @@
 pub mod codes;
 pub(crate) mod codes_files;
 pub(crate) mod codes_meaning;
+pub mod github;
 pub mod render;
+pub mod sarif;
 mod source_file;
 
 pub use codes::{CodeRow, Example, codes, row};
