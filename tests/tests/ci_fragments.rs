@@ -256,3 +256,69 @@ fn the_job_passes_good_rules_reports_tests_and_stops_bad_rules() {
     let (done, _) = job(&Repository::new(None, GOOD), &[("OUTCALL_RULES", "no where; touch pwned")]);
     assert!(!done);
 }
+
+/// What a pull request is compared with: the rules before, those now, whether widening is refused, and then whether it
+/// passes and what it is told.
+fn changes() -> Vec<(Option<String>, String, &'static str, bool, &'static str)> {
+    let wider = GOOD.replace("tests:", "  - id: wiki\n    description: the wiki\n    action: allow\n    condition: http.host == \"wiki.example.com\" && http.scheme == \"http\"\ntests:");
+    let good = || Some(GOOD.to_owned());
+    vec![
+        (good(), wider.clone(), "report", true, "wiki.example.com"),
+        (good(), wider.clone(), "refuse", false, "wiki.example.com"),
+        // A word that is neither is taken for the stricter one.
+        (good(), wider.clone(), "reprot", false, "wiki.example.com"),
+        (good(), GOOD.replace("the documentation", "the docs"), "refuse", true, ""),
+        (Some(wider.clone()), GOOD.to_owned(), "refuse", true, "wiki.example.com"),
+        (None, GOOD.to_owned(), "report", true, "docs.example.com"),
+        (None, GOOD.to_owned(), "refuse", false, "docs.example.com"),
+        (Some(bad_name()), GOOD.to_owned(), "report", true, "do not compile"),
+        (Some(bad_name()), GOOD.to_owned(), "refuse", false, ""),
+    ]
+}
+
+#[test]
+fn the_action_says_what_a_pull_request_opens_and_refuses_it_where_asked() {
+    for (before, now, widening, passes, told) in changes() {
+        let repository = Repository::new(before.as_deref(), &now);
+        let base = repository.git(&["rev-parse", "HEAD"]);
+        let (done, printed, _) = action(
+            &repository,
+            &[
+                ("github.event_name", "pull_request"),
+                ("github.event.pull_request.base.sha", &base),
+                ("inputs.widening", widening),
+            ],
+        );
+        assert_eq!(done, passes, "{before:?} {widening}\n{printed}");
+        assert!(printed.contains(told), "{told}\n{printed}");
+        if told.ends_with("example.com") {
+            assert!(repository.read("summary.md").contains(told), "the summary of the job says it, too");
+        }
+    }
+}
+
+#[test]
+fn the_job_says_what_a_merge_request_opens_and_refuses_it_where_asked() {
+    for (before, now, widening, passes, told) in changes() {
+        let repository = Repository::new(before.as_deref(), &now);
+        let base = repository.git(&["rev-parse", "HEAD"]);
+        let (done, printed) =
+            job(&repository, &[("CI_MERGE_REQUEST_DIFF_BASE_SHA", &base), ("OUTCALL_WIDENING", widening)]);
+        assert_eq!(done, passes, "{before:?} {widening}\n{printed}");
+        assert!(printed.contains(told), "{told}\n{printed}");
+    }
+}
+
+#[test]
+fn a_base_that_is_missing_is_fetched() {
+    let origin = Repository::new(Some(GOOD), GOOD);
+    let base = origin.git(&["rev-parse", "HEAD"]);
+    let repository = Repository::new(None, GOOD);
+    repository.git(&["remote", "add", "origin", origin.path().to_str().unwrap()]);
+    let facts = [("github.event_name", "pull_request"), ("github.event.pull_request.base.sha", base.as_str())];
+    let (done, printed, passed) = action(&repository, &facts);
+    assert!(done && passed.len() == 3, "{printed}");
+    let gone = "0123456789abcdef0123456789abcdef01234567";
+    let (done, printed, _) = action(&repository, &[facts[0], ("github.event.pull_request.base.sha", gone)]);
+    assert!(!done, "{printed}");
+}
