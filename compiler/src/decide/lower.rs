@@ -471,7 +471,7 @@ pub(crate) fn network(text: &str) -> Option<(Option<(u32, u32)>, Option<(u128, u
 }
 
 /// An expression as text, positions aside: equal for equal expressions.
-pub(super) fn key(expr: &Expr) -> String {
+pub(crate) fn key(expr: &Expr) -> String {
     fn all(items: &[Expr]) -> String {
         items.iter().map(key).collect::<Vec<_>>().join(" ")
     }

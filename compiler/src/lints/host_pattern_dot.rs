@@ -22,9 +22,6 @@ that anybody can register. Write `\\.`, in a literal as `r\"...\"` so that the b
     check: Check::Rule(check),
 };
 
-/// Hosts of a pattern whose dots are tried.
-const TRIED: usize = 24;
-
 fn check(context: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     subject.widening(&mut |test, around| {
         let Some(atom) = test.atom.as_ref().filter(|atom| atom.op == Op::Matches && atom.is_host()) else { return };
@@ -37,8 +34,8 @@ fn check(context: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Findin
                 continue;
             }
             let accepted = |host: &str| context.patterns.accepts(pattern, host) == Some(true);
-            let foreign = context.patterns.hosts(pattern, TRIED).into_iter().find_map(|host| {
-                let owner = registered(&host)?;
+            let foreign = context.patterns.hosts(pattern).iter().find_map(|host| {
+                let owner = registered(host)?;
                 let dots = host.match_indices('.').filter_map(|(at, _)| Some((host.get(..at)?, host.get(at + 1..)?)));
                 dots.map(|(before, behind)| format!("{before}x{behind}")).find(|other| {
                     let another = registered(other).is_some_and(|other| other != owner);

@@ -23,9 +23,6 @@ expression is needed, begin it with `^` or `(^|\\.)` and end it with `$`.",
     check: Check::Rule(check),
 };
 
-/// Hosts of a pattern that are tried with something before and behind them.
-const TRIED: usize = 24;
-
 fn check(context: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     subject.widening(&mut |test, around| {
         let Some(atom) = test.atom.as_ref().filter(|atom| atom.op == Op::Matches && atom.is_host()) else { return };
@@ -37,13 +34,13 @@ fn check(context: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Findin
                 continue;
             }
             let accepted = |host: &String| context.patterns.accepts(pattern, host) == Some(true);
-            let foreign = context.patterns.hosts(pattern, TRIED).into_iter().find_map(|host| {
-                let owner = registered(&host).map(str::to_owned);
+            let foreign = context.patterns.hosts(pattern).iter().find_map(|host| {
+                let owner = registered(host);
                 let glued = format!("evil{host}");
                 let behind = format!("{host}.attacker.example");
-                [behind, glued].into_iter().find(|other| {
-                    accepted(other) && registered(other).is_some() && registered(other) != owner.as_deref()
-                })
+                [behind, glued]
+                    .into_iter()
+                    .find(|other| accepted(other) && registered(other).is_some() && registered(other) != owner)
             });
             if let Some(foreign) = foreign {
                 let message = format!("this pattern also fits `{foreign}`");

@@ -18,9 +18,11 @@ mod address_never_canonical;
 mod address_without_name;
 mod any_host;
 mod bare_address;
+mod block_behind_tunnel;
 mod body_not_read;
 mod connect_with_path;
 mod definition_unused;
+mod description_missing;
 mod direct_ip_without_address;
 mod dns_over_https;
 mod egress_without_traffic;
@@ -55,7 +57,9 @@ mod path_never_canonical;
 mod path_prefix_open;
 mod path_test_in_query;
 mod path_without_query;
+mod pattern_stars;
 mod port_not_opened;
+mod priority_unused;
 mod private_by_any_name;
 mod public_suffix;
 mod request_test_behind_tls;
@@ -66,6 +70,7 @@ mod strict_without_interception;
 mod suffix_without_dot;
 mod suppression_unused;
 mod test_always_true;
+mod test_repeated;
 mod tunnel_passes_request_test;
 mod wildcard_text_records;
 mod word_never_used;
@@ -169,6 +174,7 @@ pub static LINTS: &[&LintRow] = &[
     &no_layer_knows_both::LINT,
     &port_not_opened::LINT,
     &egress_without_traffic::LINT,
+    &block_behind_tunnel::LINT,
     &negation_of_unknown::LINT,
     &everything_but::LINT,
     &guard_of_another::LINT,
@@ -195,6 +201,10 @@ pub static LINTS: &[&LintRow] = &[
     &secret_in_clear::LINT,
     &host_mixed_case::LINT,
     &host_trailing_dot::LINT,
+    &description_missing::LINT,
+    &priority_unused::LINT,
+    &pattern_stars::LINT,
+    &test_repeated::LINT,
     &suppression_unused::LINT,
 ];
 

@@ -36,9 +36,9 @@ fn check(context: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Findin
             let example = match atom.op {
                 Op::Suffix | Op::Contains if !text.is_empty() && !text.contains('?') => Some(format!("/other?{text}")),
                 Op::Matches if !context.patterns.accepts_all(text, b' '..=b'~') => {
-                    let queried = |path: String| format!("/other?{path}");
+                    let queried = |path: &String| format!("/other?{path}");
                     let accepted = |path: &String| context.patterns.accepts(text, path) == Some(true);
-                    context.patterns.paths(text, 8).into_iter().map(queried).find(accepted)
+                    context.patterns.paths(text).iter().map(queried).find(accepted)
                 }
                 _ => None,
             };
