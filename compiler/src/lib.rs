@@ -79,6 +79,8 @@ pub fn compile_files(files: &[Arc<SourceFile>], mut findings: Vec<Finding>, test
         (artifacts, found) = emit::artifacts(&policy);
         findings.append(&mut found);
     }
+    // The text of a preset is not the user's to mend.
+    findings.iter_mut().filter(|finding| finding.used_at().is_some()).for_each(|finding| finding.fix = None);
     // What a policy with errors would be told is not known, so nothing is said of suppressions for it.
     let unused = source::suppress::apply(&mut findings, &policy.suppressions);
     // A preset's comments are for all who use it; whether each is needed shows when it is tried alone.

@@ -228,6 +228,34 @@ fn artifacts_do_not_depend_on_where_the_rules_stand() {
 }
 
 #[test]
+fn a_preset_that_needs_interception_does_not_load_without_it() {
+    for row in PRESETS {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in row.compile().artifacts.unwrap().files() {
+            std::fs::write(directory.path().join(name), content).unwrap();
+        }
+        let loaded = outcall_runtime::load::from_dir(directory.path());
+        assert_eq!(loaded.is_err(), row.intercepts(), "{}", row.name);
+        if let Err(error) = loaded {
+            assert!(error.to_string().contains("needs TLS interception"), "{}: {error}", row.name);
+        }
+    }
+}
+
+#[test]
+fn a_policy_uses_a_bounded_number_of_presets() {
+    let uses = |count: usize| {
+        let uses: String = (0..count).map(|number| format!("  - {{name: openai, as: api-{number}}}\n")).collect();
+        resolved(&format!("version: \"1\"\npresets:\n{uses}"))
+    };
+    let (policy, findings) = uses(256);
+    assert!(findings.is_empty() && policy.rules.len() == 256, "{findings:?}");
+    let (policy, findings) = uses(20_000);
+    assert_eq!(policy.rules.len(), 256);
+    assert!(findings.iter().all(|finding| finding.code == "OC0044" && finding.message.contains("more than 256")));
+}
+
+#[test]
 fn a_finding_in_a_preset_says_where_it_is_used() {
     // The literal is short, the condition that it becomes too long.
     let hosts: Vec<String> = (0..4000).map(|number| format!("mirror-{number}.example.com")).collect();
