@@ -30,9 +30,10 @@ pub(crate) struct Args {
     /// A directory that `outcall compile` wrote, instead of rules
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
-    /// The agent's name, which rules see as `agent.name`
-    #[arg(long, value_name = "AGENT", default_value = "agent")]
-    name: OsString,
+    /// The agent's name, which rules see as `agent.name` [default: the command's own name without its directories, other
+    /// characters than letters, digits, `.`, `_` and `-` as `-`]
+    #[arg(long, value_name = "AGENT")]
+    name: Option<OsString>,
     /// Append one JSON line for each refusal to this file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -72,8 +73,9 @@ pub(crate) fn run(args: &Args) -> Exit {
             Err(exit) => return exit,
         },
     };
+    let name = args.name.clone().unwrap_or_else(|| agent_name(args.command.first()).into());
     let mut command = Command::new(&outcalld);
-    command.arg("sandbox").arg(option("artifacts", &directory)).arg(option("name", &args.name));
+    command.arg("sandbox").arg(option("artifacts", &directory)).arg(option("name", &name));
     if ours {
         command.arg("--remove-artifacts");
     }
@@ -90,6 +92,19 @@ pub(crate) fn run(args: &Args) -> Exit {
         let _ = fs::remove_dir_all(&directory);
     }
     Exit::Failed
+}
+
+/// As long as the names of containers may be.
+const NAME_MAX: usize = 63;
+/// The name where the command has none that could be used.
+const NAMELESS: &str = "agent";
+
+/// An agent's name from its command: the last part of the path, in the characters that names of agents have.
+fn agent_name(command: Option<&OsString>) -> String {
+    let last = command.and_then(|command| Path::new(command).file_name()).unwrap_or_default().to_string_lossy();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let name: String = last.chars().map(plain).skip_while(|c| !c.is_ascii_alphanumeric()).take(NAME_MAX).collect();
+    if name.is_empty() { NAMELESS.to_owned() } else { name }
 }
 
 /// `--name=value` as one word, so that a value may begin with a dash.
@@ -215,6 +230,31 @@ mod tests {
         for text in ["", "dns.example", "192.0.2.53:", "192.0.2.53:0x35", "127.1", "192.0.2.53:99999"] {
             assert!(upstream(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_agent_is_called_like_its_command() {
+        for (command, expected) in [
+            ("claude", "claude"),
+            ("/usr/bin/python3", "python3"),
+            ("./bin/My_Agent-2.1", "My_Agent-2.1"),
+            ("tools/run agent.sh", "run-agent.sh"),
+            ("bin/", "bin"),
+            (".hidden", "hidden"),
+            ("--x", "x"),
+            ("\u{1b}[2J\n", "2J-"),
+            ("caf\u{e9}", "caf-"),
+            ("\u{65e5}\u{672c}", "agent"),
+            ("..", "agent"),
+            ("/", "agent"),
+            ("", "agent"),
+        ] {
+            assert_eq!(agent_name(Some(&command.into())), expected, "{command:?}");
+        }
+        assert_eq!(agent_name(None), "agent");
+        assert_eq!(agent_name(Some(&"x".repeat(500).into())), "x".repeat(63));
+        let bytes = std::os::unix::ffi::OsStringExt::from_vec(b"a\xffb".to_vec());
+        assert_eq!(agent_name(Some(&bytes)), "a-b");
     }
 
     #[test]

@@ -123,6 +123,20 @@ fn the_agents_name_decides_and_is_the_operators() {
 }
 
 #[test]
+fn an_agent_without_a_name_is_called_like_its_command() {
+    let mut world = World::new();
+    let rules = RULES.replace("\"ci\"", "\"curl\"");
+    let ran = Outcall::new(&world, &rules).run(&["/usr/bin/curl", "-sS", "http://other.test/in"]);
+    assert!(ran.stdout.contains("saw GET /in"), "{ran}");
+    assert!(ran.stderr.contains("agent `curl`"), "{ran}");
+    // What the command starts changes nothing.
+    let ran = Outcall::new(&world, &rules).sh("curl -sS http://other.test/out");
+    assert!(!ran.stdout.contains("saw"), "{ran}");
+    assert_eq!(ran.refusals().first().and_then(|it| it.get("agent")?.as_str()), Some("sh"), "{ran}");
+    assert_eq!(world.arrived(), ["GET /in other.test"]);
+}
+
+#[test]
 fn the_agent_cannot_change_or_leave_the_sandbox() {
     for user in USERS {
         let mut world = World::new();
@@ -206,4 +220,30 @@ fn two_sandboxes_at_a_time_do_not_meet() {
     assert!(line.contains("saw GET /first"), "{line}");
     child.wait().unwrap();
     assert_eq!(world.arrived(), ["GET /first other.test"]);
+}
+
+#[test]
+fn the_ports_of_the_filter_and_the_proxy_are_taken_for_the_agent() {
+    let mut world = World::new();
+    let program = r#"
+import os, socket
+for family, own, every in ((socket.AF_INET, "127.0.0.1", "0.0.0.0"), (socket.AF_INET6, "::1", "::")):
+    for address in (own, every):
+        for kind, port in ((socket.SOCK_STREAM, 61080), (socket.SOCK_STREAM, 53), (socket.SOCK_DGRAM, 53)):
+            with socket.socket(family, kind) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                try:
+                    s.bind((address, port))
+                    if kind == socket.SOCK_STREAM:
+                        s.listen()
+                    print("bound", address, port)
+                except OSError as error:
+                    pass
+os.execvp("curl", ["curl", "-sS", "http://other.test/", "http://allowed.test/still"])
+"#;
+    let ran = Outcall::new(&world, RULES).agent("x").python(program);
+    assert!(!ran.stdout.contains("bound"), "{ran}");
+    assert!(ran.stdout.contains("Blocked by outcall: default") && ran.stdout.contains("saw GET /still"), "{ran}");
+    assert_eq!(world.arrived(), ["GET /still allowed.test"]);
 }

@@ -30,7 +30,7 @@ struct Sandbox {
     #[arg(long, hide = true)]
     remove_artifacts: bool,
     /// The agent's name, which rules see as `agent.name`.
-    #[arg(long, value_name = "AGENT", default_value = "agent")]
+    #[arg(long, value_name = "AGENT")]
     name: String,
     /// Append one JSON line for each refusal to this file.
     #[arg(long, value_name = "FILE")]

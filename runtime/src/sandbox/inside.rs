@@ -180,3 +180,18 @@ fn collect() -> io::Result<Option<(Pid, rustix::process::WaitStatus)>> {
         found => Ok(found?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = listen(address, TcpListener::bind).unwrap_err();
+        let said = error.to_string();
+        assert!(said.starts_with(&format!("cannot listen on {address}: Address already in use")), "{said}");
+        assert_eq!(error.status(), 1);
+    }
+}
