@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const GOOD: &str =
-    "version: \"1\"\nrules:\n  - id: docs\n    action: allow\n    condition: http.host == \"docs.example.com\"\n";
+const GOOD: &str = "version: \"1\"\nrules:\n  - id: docs\n    action: allow\n    condition: http.host == \"docs.example.com\"\n    description: the documentation\n";
 const BAD: &str =
     "version: \"1\"\nrules:\n  - id: docs\n    action: allow\n    condition: http.hots == \"docs.example.com\"\n";
 const WARNED: &str = "# outcall: allow OC9999 a code that does not exist\nversion: \"1\"\n";
