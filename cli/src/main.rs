@@ -3,8 +3,10 @@
 
 mod asked;
 mod compile;
+mod completions;
 mod diff;
 mod explain;
+mod fix;
 mod fmt;
 mod inspect;
 mod output;
@@ -13,6 +15,7 @@ mod presets;
 mod query;
 mod rewrite;
 mod run;
+mod schema;
 mod test;
 mod why;
 
@@ -35,13 +38,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compile(compile::Args),
+    Completions(completions::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Fix(fix::Args),
     Fmt(fmt::Args),
     Inspect(inspect::Args),
+    Man(completions::ManArgs),
     Presets(presets::Args),
     Query(query::Args),
     Run(run::Args),
+    Schema(schema::Args),
     Test(test::Args),
     Why(why::Args),
 }
@@ -64,13 +71,17 @@ fn main() -> ExitCode {
     let mut out = Output::new();
     let exit = match cli.command {
         Command::Compile(args) => compile::run(&args, &mut out),
+        Command::Completions(args) => completions::run(&args, &mut out),
         Command::Diff(args) => diff::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Fix(args) => fix::run(&args, &mut out),
         Command::Fmt(args) => fmt::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
+        Command::Man(args) => completions::man(&args),
         Command::Presets(args) => presets::run(&args, &mut out),
         Command::Query(args) => query::run(&args, &mut out),
         Command::Run(args) => run::run(&args),
+        Command::Schema(args) => schema::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Why(args) => why::run(&args, &mut out),
     };

@@ -97,3 +97,74 @@ fn standard_input_is_formatted_to_standard_output() {
     assert_eq!((status, stdout.as_str()), (1, ""));
     assert!(stderr.contains("OC0015"), "{stderr}");
 }
+
+const MISSPELT: &str =
+    "version: \"1\"\nrules:\n  - id: docs\n    acton: allow\n    conditon: http.hots == \"docs.example.com\"\n";
+const MENDED: &str =
+    "version: \"1\"\nrules:\n  - id: docs\n    action: allow\n    condition: http.host == \"docs.example.com\"\n";
+
+#[test]
+fn fixing_says_what_it_changed_and_what_is_left() {
+    let home = with(&[("rules.d/a.yaml", MISSPELT)]);
+    let (stdout, _) = check(home.path(), &["fix", "--dry-run"], 0);
+    assert!(stdout.contains("\n-    acton: allow\n") && stdout.contains("\n+    action: allow\n"), "{stdout}");
+    assert_eq!(read(&home, "rules.d/a.yaml"), MISSPELT);
+    let (stdout, _) = check(home.path(), &["fix"], 0);
+    assert_eq!(
+        stdout,
+        "rules.d/a.yaml:4 OC0015 `acton` is now `action`\nrules.d/a.yaml:5 OC0015 `conditon` is now `condition`\n\
+         rules.d/a.yaml:5 OC0110 `http.hots` is now `http.host`\n"
+    );
+    assert_eq!(read(&home, "rules.d/a.yaml"), MENDED);
+    assert_eq!(check(home.path(), &["fix"], 0).0, "");
+    fs::write(home.path().join("rules.d/a.yaml"), MISSPELT.replace("docs\n", "no name\n")).unwrap();
+    let (stdout, stderr) = check(home.path(), &["fix"], 1);
+    assert_eq!(stdout.lines().count(), 3, "{stdout}");
+    assert!(stderr.contains("1 error is left"), "{stderr}");
+}
+
+#[test]
+fn nothing_is_fixed_when_a_part_of_the_rules_cannot_be_read() {
+    let home = with(&[("rules.d/a.yaml", MISSPELT)]);
+    std::os::unix::fs::symlink("gone", home.path().join("rules.d/b.yaml")).unwrap();
+    check(home.path(), &["fix"], 2);
+    assert_eq!(read(&home, "rules.d/a.yaml"), MISSPELT);
+}
+
+/// The commands that the help names.
+fn commands(home: &tempfile::TempDir) -> Vec<String> {
+    let (help, _) = check(home.path(), &["--help"], 0);
+    let names =
+        help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1).take_while(|line| !line.is_empty());
+    let names = names.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: Vec<String> = names.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
+    assert!(names.len() > 8, "{names:?}");
+    names
+}
+
+#[test]
+fn every_command_can_be_completed_in_every_shell() {
+    let home = with(&[]);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (script, _) = check(home.path(), &["completions", shell], 0);
+        for command in commands(&home) {
+            assert!(script.contains(&command), "{shell} does not know {command}");
+        }
+    }
+    let (script, _) = check(home.path(), &["completions", "bash"], 0);
+    let output = Command::new("bash").args(["-c", &format!("{script}\ncomplete -p outcall")]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    check(home.path(), &["completions", "nonsense"], 2);
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let home = with(&[("file", "")]);
+    check(home.path(), &["man", "share/man1"], 0);
+    assert!(read(&home, "share/man1/outcall.1").contains(".TH outcall 1"));
+    for command in commands(&home).iter().filter(|command| *command != "help") {
+        let page = read(&home, &format!("share/man1/outcall-{command}.1"));
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(".SH OPTIONS"), "{command}: {page}");
+    }
+    check(home.path(), &["man", "file"], 2);
+}

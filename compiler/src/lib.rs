@@ -13,10 +13,12 @@ pub mod cel;
 pub mod decide;
 pub mod diag;
 pub mod emit;
+pub mod fix;
 pub mod format;
 pub mod lints;
 pub mod preset;
 pub mod resolve;
+pub mod schema_json;
 pub mod source;
 pub mod syntax;
 

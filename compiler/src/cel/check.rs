@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use outcall_schema::field::{FIELDS, Field, FieldType};
+use outcall_schema::field::{FIELDS, Field, FieldRow, FieldType};
 
 use super::CelError;
 use super::ast::{Ast, AstKind, Word};
 use super::codes;
 use super::literal;
 use super::typed::{ArithOp, CompareOp, Expr, ExprKind, Function, MacroKind, Type};
-use crate::diag::{nearest, quoted};
+use crate::diag::{is_nearest_alone, nearest, quoted};
 
 /// What an expression may refer to, and what it must be.
 #[derive(Debug, Clone, Default)]
@@ -379,8 +379,15 @@ impl Checker<'_> {
             _ => {
                 let candidates = FIELDS.iter().map(|row| row.name);
                 let short = FIELDS.iter().find(|row| row.name.split('.').nth(1) == Some(name)).map(|row| row.name);
-                match short.or_else(|| nearest(name, candidates)) {
-                    Some(meant) => error.help(format!("did you mean `{meant}`?")).replace(span, meant),
+                match short.or_else(|| nearest(name, candidates.clone())) {
+                    Some(meant) => {
+                        let ends_alike = |row: &&FieldRow| row.name.split('.').nth(1) == Some(name);
+                        let alone = match short {
+                            Some(_) => FIELDS.iter().filter(ends_alike).count() == 1,
+                            None => is_nearest_alone(name, meant, candidates),
+                        };
+                        error.help(format!("did you mean `{meant}`?")).replace_if(alone, span, meant)
+                    }
                     None => error.help("text stands in quotes; fields are listed in docs/language.md"),
                 }
             }
@@ -452,14 +459,17 @@ impl Checker<'_> {
             if group.is_empty() { FIELDS.iter().map(|row| row.name).collect() } else { group.clone() };
         let meant = nearest(&full, candidates.iter().copied());
         let error = match meant {
-            Some(meant) => error.help(format!("did you mean `{meant}`?")).replace(span, meant),
+            Some(meant) => {
+                let alone = is_nearest_alone(&full, meant, candidates.iter().copied());
+                error.help(format!("did you mean `{meant}`?")).replace_if(alone, span, meant)
+            }
             None if !group.is_empty() => error.help(format!("the fields of `{root}` are {}", group.join(", "))),
             None => {
                 let groups = FIELDS.iter().filter_map(|row| row.name.split('.').next());
-                match nearest(root, groups) {
+                match nearest(root, groups.clone()) {
                     Some(group) => error
                         .help(format!("did you mean `{group}`? its fields are {}", in_group(group).join(", ")))
-                        .replace(root_span, group),
+                        .replace_if(is_nearest_alone(root, group, groups), root_span, group),
                     None => error.help("fields are listed in docs/language.md"),
                 }
             }
@@ -610,7 +620,8 @@ impl Checker<'_> {
         {
             let instead = if name.text.starts_with("get") { "conditions do not read the clock" } else { instead };
             let message = format!("`{}` is not part of the language", name.text);
-            return self.refuse(CelError::new(codes::NOT_IN_LANGUAGE, name.span.clone(), message).help(instead));
+            let error = CelError::new(codes::NOT_IN_LANGUAGE, name.span.clone(), message).help(instead);
+            return self.refuse(error.replace_if(name.text == "existsOne", name.span.clone(), "exists_one"));
         }
         if self.env.lenient.is_some() {
             return Some(Expr { kind: ExprKind::Free(format!("{}()", name.text)), ty: Type::Dyn, span });
@@ -622,8 +633,11 @@ impl Checker<'_> {
         );
         let candidates =
             FUNCTIONS.iter().map(|row| row.name).chain(MACROS.iter().map(|(name, _)| *name)).chain(["has"]);
-        error = match nearest(&name.text, candidates) {
-            Some(meant) => error.help(format!("did you mean `{meant}`?")).replace(name.span.clone(), meant),
+        error = match nearest(&name.text, candidates.clone()) {
+            Some(meant) => {
+                let alone = is_nearest_alone(&name.text, meant, candidates);
+                error.help(format!("did you mean `{meant}`?")).replace_if(alone, name.span.clone(), meant)
+            }
             None => {
                 let all: Vec<&str> = FUNCTIONS.iter().map(|row| row.name).collect();
                 error

@@ -49,6 +49,10 @@ impl CelError {
         self
     }
 
+    fn replace_if(self, sure: bool, range: Range<usize>, text: impl Into<String>) -> CelError {
+        if sure { self.replace(range, text) } else { self }
+    }
+
     fn replace(mut self, range: Range<usize>, text: impl Into<String>) -> CelError {
         self.replacement = Some((range, text.into()));
         self

@@ -507,12 +507,11 @@ impl Builder {
         let lower = text.to_ascii_lowercase();
         let hex = lower.strip_prefix("0x");
         if lower.ends_with('u') && lower.trim_end_matches('u').chars().all(|c| c.is_ascii_hexdigit() || c == 'x') {
-            return self.refuse(
-                codes::NOT_IN_LANGUAGE,
-                place,
-                "unsigned integers are not part of the language",
-                "write the number without `u`",
-            );
+            let message = "unsigned integers are not part of the language".to_owned();
+            let error = CelError::new(codes::NOT_IN_LANGUAGE, place.clone(), message);
+            let plain = text.trim_end_matches(['u', 'U']);
+            self.errors.push(error.help("write the number without `u`").replace(place, plain));
+            return None;
         }
         if hex.is_none()
             && lower.contains(['.', 'e'])

@@ -86,6 +86,18 @@ impl Finding {
         self
     }
 
+    /// The same, with the name that was meant in its place, if no other name is as near.
+    #[must_use]
+    pub(crate) fn meant<'a>(
+        self,
+        span: SourceSpan,
+        name: &str,
+        near: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) -> Finding {
+        if is_nearest_alone(name, near, candidates) { self.fix(span, near) } else { self }
+    }
+
     /// For a finding in the text of a preset, where a rule file uses it: what its reader can open and change.
     pub fn used_at(&self) -> Option<&SourceSpan> {
         self.span.as_ref()?.file.used_at.as_deref()
@@ -134,6 +146,16 @@ pub fn quoted(name: &str) -> String {
     shown
 }
 
+/// Whether `near` is nearer to `name` than every other candidate: only then a fix may choose it.
+pub(crate) fn is_nearest_alone<'a>(name: &str, near: &str, candidates: impl IntoIterator<Item = &'a str>) -> bool {
+    nearest(name, candidates.into_iter().filter(|other| *other != near))
+        .is_none_or(|second| distance(name, second) > distance(name, near))
+}
+
+fn distance(name: &str, candidate: &str) -> usize {
+    strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase())
+}
+
 /// The candidate that was most likely meant by `name`, for a "did you mean".
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Comparing is quadratic in the length, and no key or name comes near this.
@@ -142,11 +164,10 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         return None;
     }
     let allowed = 1 + name.chars().count() / 4;
-    let lower = name.to_lowercase();
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| candidate)
@@ -168,5 +189,7 @@ mod tests {
         assert_eq!(nearest("Condition", ["condition", "action"]), Some("condition"));
         assert_eq!(nearest("zebra", ["condition", "action"]), None);
         assert_eq!(nearest(&"x".repeat(1000), ["x"]), None);
+        assert!(is_nearest_alone("conditon", "condition", ["condition", "action"]));
+        assert!(!is_nearest_alone("abx", "aby", ["aby", "abz"]));
     }
 }

@@ -234,7 +234,8 @@ impl<'f> Definitions<'f> {
                 let fixed = format!("${near}");
                 let exact = place.text().strip_prefix('$') == Some(name);
                 let finding = finding.help(format!("did you mean `{fixed}`?"));
-                if exact { finding.fix(place, fixed) } else { finding }
+                let alone = crate::diag::is_nearest_alone(name, near, names.iter().copied());
+                if exact && alone { finding.fix(place, fixed) } else { finding }
             }
             None if names.is_empty() => finding.help("add it under `definitions:`; definitions belong to their file"),
             None => finding.help(format!("this file defines {}", listed(names.into_iter().take(20)))),

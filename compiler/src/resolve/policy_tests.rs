@@ -162,8 +162,8 @@ impl Resolver<'_> {
                 let mut ids: Vec<&str> =
                     actions.iter().filter(|(_, action)| fits(action)).map(|(id, _)| id.as_str()).collect();
                 ids.sort_unstable();
-                self.findings.push(match nearest(&rule.value, ids) {
-                    Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),
+                self.findings.push(match nearest(&rule.value, ids.iter().copied()) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")).meant(place, &rule.value, near, ids),
                     None => finding.help("name a rule of this policy, or `default` for the block when none decides"),
                 });
             }

@@ -54,7 +54,10 @@ impl Uses {
             let finding =
                 Finding::at(UNKNOWN_PRESET, place.clone(), format!("there is no preset {}", quoted(&name.value)));
             resolver.findings.push(match nearest(&name.value, preset::names().iter().copied()) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),
+                Some(near) => {
+                    let names = preset::names().iter().copied();
+                    finding.help(format!("did you mean `{near}`?")).meant(place, &name.value, near, names)
+                }
                 None => finding.help("`outcall presets` lists them; what has none is written out as rules"),
             });
             return None;
@@ -145,7 +148,7 @@ fn unknown<'a>(
     let message = format!("the preset `{}` has no parameter {}", row.name, quoted(&argument.name.value));
     let finding = Finding::at(PRESET_PARAMETER, place.clone(), message);
     resolver.findings.push(match nearest(&argument.name.value, names.iter().copied()) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),
+        Some(near) => finding.help(format!("did you mean `{near}`?")).meant(place, &argument.name.value, near, names),
         None if names.is_empty() => finding.help("it takes none; remove `with`"),
         None => finding.help(format!("it takes {}", listed(names.into_iter()))),
     });

@@ -18,7 +18,7 @@ pub use rule::Match;
 pub use test::{Expect, Request, Test};
 
 use crate::diag::codes_files::{DEFINITION_NAME, VERSION};
-use crate::diag::{Finding, SourceFile, quoted};
+use crate::diag::{Finding, Fix, SourceFile, SourceSpan, quoted};
 use crate::source::scalar::Segment;
 use crate::source::{Document, Suppression};
 use keys::Context;
@@ -166,13 +166,13 @@ fn read_as(file: &Arc<SourceFile>, document: Document<'_>, context: Context) -> 
     let rules = RuleFile { suppressions: document.suppressions, partial, ..RuleFile::default() };
     let mut out = PresetFile { rules, ..PresetFile::default() };
     let Some(root) = document.root else {
-        reader.missing(&(0..0), "the file", "version", "begin the file with `version: \"1\"`");
+        missing_version(&mut reader, &(0..0));
         return (out, reader.findings);
     };
     let entries = reader.known(&root, context.name(), context);
     let is_mapping = matches!(root.kind, crate::source::NodeKind::Mapping(_));
     if is_mapping && !entries.iter().any(|entry| entry.key == "version") {
-        reader.missing(&root.span, "the file", "version", "begin the file with `version: \"1\"`");
+        missing_version(&mut reader, &root.span);
     }
     let PresetFile { description, parameters, rules: file } = &mut out;
     for entry in entries {
@@ -194,6 +194,18 @@ fn read_as(file: &Arc<SourceFile>, document: Document<'_>, context: Context) -> 
         }
     }
     (out, reader.findings)
+}
+
+fn missing_version(reader: &mut Reader<'_>, range: &Range<usize>) {
+    let before = reader.findings.len();
+    reader.missing(range, "the file", "version", "begin the file with `version: \"1\"`");
+    let text = reader.file.text.get(..range.start).unwrap_or_default();
+    let indent = text.get(text.rfind('\n').map_or(0, |line| line + 1)..).unwrap_or_default();
+    let flow = reader.file.text.get(range.clone()).is_some_and(|text| text.starts_with('{'));
+    if let Some(missing) = reader.findings.get_mut(before).filter(|_| !flow && indent.trim().is_empty()) {
+        let span = SourceSpan { file: reader.file.clone(), start: range.start, end: range.start };
+        missing.fix = Some(Fix { span, replacement: format!("version: \"1\"\n{indent}") });
+    }
 }
 
 fn version(reader: &mut Reader<'_>, node: &crate::source::Node<'_>) {

@@ -8,7 +8,7 @@ use granit_parser::ScalarStyle;
 use super::keys::Context;
 use super::{Spanned, Text};
 use crate::diag::codes_files::{EMPTY, MISSING_KEY, NUMBER, UNKNOWN_KEY, UNKNOWN_VALUE, WRONG_KIND};
-use crate::diag::{Finding, SourceFile, SourceSpan, nearest, quoted};
+use crate::diag::{Finding, Fix, SourceFile, SourceSpan, nearest, quoted};
 use crate::source::yaml::{Entry, Node, NodeKind, Scalar};
 
 /// Reads one file's tree and collects what is wrong with it.
@@ -63,7 +63,7 @@ impl<'f> Reader<'f> {
         let near = nearest(&entry.key, keys());
         self.suggested.extend(near.map(|near| (mapping, near)));
         self.report(match near {
-            Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),
+            Some(near) => finding.help(format!("did you mean `{near}`?")).meant(place, &entry.key, near, keys()),
             None => finding.help(format!("its keys are {}", listed(keys()))),
         });
     }
@@ -89,7 +89,21 @@ impl<'f> Reader<'f> {
     pub(super) fn list<'n, 'a>(&mut self, node: &'n Node<'a>, what: &str) -> Option<&'n [Node<'a>]> {
         match &node.kind {
             NodeKind::List(items) => Some(items),
-            _ => self.wrong(node, what, "a list", "write `- ` before each entry, or `[]` for an empty list"),
+            kind => {
+                let wrong = self.wrong(node, what, "a list", "write `- ` before each entry, or `[]` for an empty list");
+                let text = self.file.text.get(node.span.clone()).unwrap_or_default();
+                // In brackets fewer characters can go without quotes.
+                let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+                let single = match kind {
+                    NodeKind::Scalar(scalar) if scalar.style == ScalarStyle::Plain => {
+                        !is_null(scalar) && text.bytes().all(word)
+                    }
+                    NodeKind::Scalar(scalar) => text.starts_with(['"', '\'']) && !scalar.text.is_empty(),
+                    NodeKind::List(_) | NodeKind::Mapping(_) | NodeKind::Refused => false,
+                };
+                self.mend(node, (single && !text.contains('\n')).then(|| format!("[{text}]")));
+                wrong
+            }
         }
     }
 
@@ -136,8 +150,19 @@ impl<'f> Reader<'f> {
         match &node.kind {
             NodeKind::Scalar(scalar) if scalar.style == ScalarStyle::Plain && scalar.text == "true" => Some(true),
             NodeKind::Scalar(scalar) if scalar.style == ScalarStyle::Plain && scalar.text == "false" => Some(false),
-            _ => {
-                self.wrong(node, what, "`true` or `false`", "write `true` or `false`, in lower case and without quotes")
+            kind => {
+                let meant = match kind {
+                    NodeKind::Scalar(scalar) => match scalar.text.to_ascii_lowercase().as_str() {
+                        "true" | "yes" | "on" => Some("true"),
+                        "false" | "no" | "off" => Some("false"),
+                        _ => None,
+                    },
+                    NodeKind::List(_) | NodeKind::Mapping(_) | NodeKind::Refused => None,
+                };
+                let help = "write `true` or `false`, in lower case and without quotes";
+                let wrong = self.wrong(node, what, "`true` or `false`", help);
+                self.mend(node, meant.map(str::to_owned));
+                wrong
             }
         }
     }
@@ -147,7 +172,12 @@ impl<'f> Reader<'f> {
             return self.wrong(node, what, "a whole number", "write a number");
         };
         if scalar.style != ScalarStyle::Plain || is_null(scalar) {
-            return self.wrong(node, what, "a whole number", "write a number without quotes");
+            let wrong = self.wrong(node, what, "a whole number", "write a number without quotes");
+            self.mend(
+                node,
+                decimal(&scalar.text).filter(|number| range.contains(number)).map(|number| number.to_string()),
+            );
+            return wrong;
         }
         match decimal(&scalar.text).filter(|number| range.contains(number)) {
             Some(number) => Some(number),
@@ -174,11 +204,20 @@ impl<'f> Reader<'f> {
         let finding = Finding::at(UNKNOWN_VALUE, place.clone(), format!("{what} cannot be {}", quoted(&text.value)));
         self.report(match nearest(&text.value, names.clone()) {
             Some(near) => {
-                finding.help(format!("did you mean `{near}`? It is one of {}", listed(names))).fix(place, near)
+                let help = format!("did you mean `{near}`? It is one of {}", listed(names.clone()));
+                finding.help(help).meant(place, &text.value, near, names)
             }
             None => finding.help(format!("it is one of {}", listed(names))),
         });
         None
+    }
+
+    /// Gives the finding just made about a whole node what to write instead.
+    fn mend(&mut self, node: &Node<'_>, replacement: Option<String>) {
+        let place = self.place(&node.span);
+        if let (Some(last), Some(replacement)) = (self.findings.last_mut(), replacement) {
+            last.fix = Some(Fix { span: place, replacement });
+        }
     }
 
     fn wrong<T>(&mut self, node: &Node<'_>, what: &str, expected: &str, help: &str) -> Option<T> {

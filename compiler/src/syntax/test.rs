@@ -152,7 +152,7 @@ fn unknown(reader: &mut Reader<'_>, entry: &Entry<'_>, names: Vec<&str>, what: &
     let place = reader.place(&entry.key_span);
     let finding = Finding::at(TEST_FIELD, place.clone(), format!("{what} has no {kind} {}", quoted(&entry.key)));
     reader.report(match nearest(&entry.key, names.iter().copied()) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")).fix(place, near),
+        Some(near) => finding.help(format!("did you mean `{near}`?")).meant(place, &entry.key, near, names),
         None => finding.help(format!("it has {}", listed(names.into_iter()))),
     });
 }
