@@ -9,6 +9,7 @@ mod explain;
 mod fix;
 mod fmt;
 mod inspect;
+mod lsp;
 mod output;
 mod policies;
 mod presets;
@@ -44,6 +45,7 @@ enum Command {
     Fix(fix::Args),
     Fmt(fmt::Args),
     Inspect(inspect::Args),
+    Lsp(lsp::Args),
     Man(completions::ManArgs),
     Presets(presets::Args),
     Query(query::Args),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Fix(args) => fix::run(&args, &mut out),
         Command::Fmt(args) => fmt::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
+        Command::Lsp(args) => lsp::run(&args),
         Command::Man(args) => completions::man(&args),
         Command::Presets(args) => presets::run(&args, &mut out),
         Command::Query(args) => query::run(&args, &mut out),

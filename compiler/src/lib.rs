@@ -15,6 +15,7 @@ pub mod diag;
 pub mod emit;
 pub mod fix;
 pub mod format;
+pub mod language;
 pub mod lints;
 pub mod preset;
 pub mod resolve;
