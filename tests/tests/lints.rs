@@ -2,13 +2,24 @@
 //! policies are clean, and large policies are looked at quickly.
 #![cfg(test)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use outcall_compiler::diag::render::{Colour, human};
-use outcall_compiler::diag::{Finding, Severity};
+use outcall_compiler::diag::{Finding, Severity, SourceSpan};
 use outcall_compiler::lints::{LINTS, page};
+use outcall_compiler::resolve::Policy;
 use outcall_compiler::{Missing, compile, lints};
+use outcall_schema::decision::Action;
+use outcall_schema::egress::EgressMode;
+use outcall_schema::field::Field;
+use outcall_schema::layer::Layer;
+use outcall_tests::generate::condition::Conditions;
+use outcall_tests::generate::request::Constants;
+use outcall_tests::generate::{self, Random};
+use outcall_tests::reference::policy::Rule;
+use outcall_tests::reference::value::{Request, Value};
 use outcall_tests::{golden, scale};
 
 fn case(name: &str) -> PathBuf {
@@ -86,4 +97,151 @@ fn large_policies_are_looked_at_quickly() {
     let (small, large) = (elapsed(1_000), elapsed(10_000));
     assert!(large < Duration::from_secs(4), "{large:?}");
     assert!(large < small * 40 + Duration::from_millis(200), "{small:?} and then {large:?}");
+}
+
+/// A rule of a policy as the reference evaluates it.
+fn reference(policy: &Policy, span: &SourceSpan) -> Option<Rule> {
+    let holds =
+        |whole: &SourceSpan| whole.file.path == span.file.path && (whole.start..whole.end).contains(&span.start);
+    let rule = policy.rules.iter().find(|rule| rule.written.rule.as_ref().is_some_and(holds))?;
+    let egress = rule.egress.clone().unwrap_or_default();
+    generate::policy::rule(rule.action, rule.condition_text.clone(), egress.mode, egress.match_body, false)
+}
+
+#[test]
+fn what_a_message_shows_is_what_the_rule_lets_through() {
+    let mut proven = 0;
+    for (name, field) in [
+        ("suffix-without-dot", Field::HttpHost),
+        ("host-contains", Field::HttpHost),
+        ("host-pattern-open", Field::HttpHost),
+        ("host-pattern-dot", Field::HttpHost),
+        ("host-prefix", Field::HttpHost),
+        ("path-prefix-open", Field::HttpPath),
+        ("path-test-in-query", Field::HttpPath),
+    ] {
+        let code = LINTS.iter().find(|lint| lint.name == name).map(|lint| lint.row.code).unwrap();
+        let compilation = compile(&[case(name).join("fires.yaml")], Missing::Refused);
+        for finding in compilation.findings.iter().filter(|finding| finding.code == code) {
+            let rule = reference(&compilation.policy, finding.span.as_ref().unwrap()).unwrap();
+            let shown = finding.message.split('`').rev().nth(1).unwrap();
+            let shown = if name == "path-test-in-query" { finding.message.split('`').nth(1).unwrap() } else { shown };
+            if rule.action != Action::Allow {
+                continue;
+            }
+            // The rest of the condition is a port, or the host that a path belongs to.
+            let truth = [80, 443, 8080].into_iter().flat_map(|port| {
+                ["docs.example.com", "api.example.com"].map(|host| {
+                    let mut known = BTreeMap::from([
+                        (Field::HttpHost, Value::text(host)),
+                        (Field::HttpPath, Value::text("/")),
+                        (Field::NetworkPort, Value::Int(port)),
+                    ]);
+                    known.insert(field, Value::text(shown));
+                    rule.truth(Layer::Http, &Request { known, pending: Vec::new() })
+                })
+            });
+            assert!(truth.into_iter().any(|truth| truth.yes && truth.certain()), "{name}: {}", finding.message);
+            proven += 1;
+        }
+    }
+    assert!(proven >= 14, "only {proven} values were tried");
+}
+
+/// Lints that say of one literal that the test with it never comes out another way.
+const CONSTANT: [&str; 12] = [
+    "OC0217", "OC0218", "OC0219", "OC0220", "OC0222", "OC0223", "OC0225", "OC0226", "OC0228", "OC0229", "OC0291",
+    "OC0292",
+];
+
+#[test]
+fn what_a_lint_says_never_happens_never_happens_under_the_reference() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut random = Random::new(11);
+    let mut tried = 0;
+    for _ in 0..6_000 {
+        // One test, in capitals or with a dot at its end now and then, as the generator writes canonical values.
+        let mut condition = Conditions::new(&mut random, None).boolean(0);
+        if random.once_in(3) {
+            condition =
+                condition.replacen(".com\"", ".com.\"", 1).replacen("\"/", "\"", 1).replacen("\"GET", "\"get", 1);
+        } else if random.once_in(3) {
+            condition = condition
+                .replacen("\"example", "\"Example", 1)
+                .replacen("\"tcp", "\"TCP", 1)
+                .replacen("\"A\"", "\"a\"", 1);
+        }
+        // What is said of an element of a list is not said of the list.
+        if condition.contains(['[', '?']) {
+            continue;
+        }
+        let text =
+            format!("version: \"1\"\nrules:\n  - id: a\n    action: allow\n    condition: |-\n      {condition}\n");
+        std::fs::write(directory.path().join("a.yaml"), text).unwrap();
+        let compilation = compile(&[directory.path().to_owned()], Missing::Refused);
+        let Some(finding) = compilation.findings.iter().find(|finding| CONSTANT.contains(&finding.code)) else {
+            continue;
+        };
+        let rule = generate::policy::rule(Action::Hold, condition.clone(), EgressMode::Proxy, false, false).unwrap();
+        let mut constants = Constants::default();
+        constants.collect(&rule.condition);
+        let truths = Layer::ALL.into_iter().flat_map(|layer| {
+            (0..12).map(|_| rule.truth(layer, &constants.request(&mut random, layer))).collect::<Vec<_>>()
+        });
+        let (yes, no) = truths.fold((false, false), |(yes, no), truth| (yes || truth.yes, no || truth.no));
+        assert!(!(yes && no), "{} is wrong of `{condition}`: {}", finding.code, finding.message);
+        tried += 1;
+    }
+    println!("{tried}");
+    assert!(tried >= 100, "{tried}");
+}
+
+#[test]
+fn what_a_lint_says_of_layers_holds_under_the_reference() {
+    const ASKED: [Layer; 7] =
+        [Layer::Dns, Layer::Network, Layer::Connect, Layer::Http, Layer::Https, Layer::Docker, Layer::Run];
+    let directory = tempfile::tempdir().unwrap();
+    let mut random = Random::new(7);
+    let mut tried = BTreeMap::new();
+    for _ in 0..4_000 {
+        let condition = Conditions::new(&mut random, None).boolean(3);
+        // There a part goes with one way of two, which the mark does not show.
+        if condition.contains(" ? ") {
+            continue;
+        }
+        let text =
+            format!("version: \"1\"\nrules:\n  - id: a\n    action: allow\n    condition: |-\n      {condition}\n");
+        std::fs::write(directory.path().join("a.yaml"), text).unwrap();
+        let compilation = compile(&[directory.path().to_owned()], Missing::Refused);
+        for finding in &compilation.findings {
+            let layers: &[Layer] = match finding.code {
+                // The part that is marked never comes out as it must, in any layer that asks.
+                "OC0241" | "OC0242" => &ASKED,
+                // It comes out the same way for every tunnel.
+                "OC0230" | "OC0231" => &[Layer::Connect],
+                _ => continue,
+            };
+            let part = finding.span.as_ref().unwrap().text().to_owned();
+            // A part that reads a macro's variable is no condition by itself.
+            let Some(part) = generate::policy::rule(Action::Allow, part, EgressMode::Proxy, false, false) else {
+                continue;
+            };
+            let mut constants = Constants::default();
+            constants.collect(&part.condition);
+            let (mut yes, mut no) = (false, false);
+            for layer in layers {
+                for _ in 0..8 {
+                    let mut request = constants.request(&mut random, *layer);
+                    request.pending.clear();
+                    let truth = part.truth(*layer, &request);
+                    yes |= truth.yes;
+                    no |= truth.no;
+                }
+            }
+            assert!(!(yes && no), "{}: `{}` in {condition}", finding.code, part.text);
+            *tried.entry(finding.code).or_insert(0) += 1;
+        }
+    }
+    println!("{tried:?}");
+    assert!(tried.len() == 4 && tried.values().all(|count| *count >= 20), "{tried:?}");
 }

@@ -379,7 +379,7 @@ fn part<'e>(expr: &'e Expr, positive: bool, patterns: &Patterns) -> Part<'e> {
         ExprKind::Conditional(condition, then, otherwise) if expr.ty == Type::Bool => {
             let ways = [(true, then), (false, otherwise)].map(|(taken, way)| {
                 let parts = vec![part(condition, taken, patterns), part(way, positive, patterns)];
-                all(parts, span.clone())
+                all(parts, way.span.clone())
             });
             any(ways.into(), span)
         }

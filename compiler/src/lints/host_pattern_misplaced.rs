@@ -1,4 +1,4 @@
-//! Is a host pattern matched against something that it never matches?
+//! Is a host pattern matched against something that is no host?
 
 use super::condition::Op;
 use super::{Check, Context, Family, LintRow, Subject};
@@ -12,7 +12,7 @@ pub(super) const LINT: LintRow = LintRow {
     row: CodeRow {
         code: "OC0227",
         severity: Severity::Warning,
-        title: "a host pattern that nothing matches",
+        title: "a host pattern for what is no host",
         explain: "`hostMatches` tests a host: `http.host`, `network.hostname`, `tls.sni` or `dns.query`. Paths, addresses and \
 agents' names are none, and a pattern so long that no label fits before it has no name either.",
         bad: Example::Rules(
@@ -32,7 +32,7 @@ fn check(_: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         // An address is a host; a name or an agent may be called like one.
         let ours = atom.is_host() || !text_field || (exact && atom.field != Field::HttpPath);
         let (message, help) = if !ours {
-            let message = format!("`{}` is no host, so it never matches {}", atom.field.name(), quoted(text));
+            let message = format!("`{}` is no host, and {} is a pattern for hosts", atom.field.name(), quoted(text));
             (message, "test `http.host`, or `dns.query` for names; an address with `inCidr`")
         } else if HostPattern::parse(text).is_err() {
             (format!("no name is short enough for the pattern {}", quoted(text)), "a name has at most 253 characters")
