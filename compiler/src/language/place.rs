@@ -115,7 +115,8 @@ pub fn place(text: &str, offset: usize) -> Place {
             let value = line_start + colon + (rest.len() - rest.trim_start_matches(' ').len());
             return within_flow(text, value.min(offset), offset, path);
         }
-        return Place { context: mapping(&path), path, position: Position::Key, start: line_start + line.content() };
+        let start = (line_start + line.content()).min(offset);
+        return Place { context: mapping(&path), path, position: Position::Key, start };
     }
     let start = (line_start + line.content()).min(offset);
     // An item of a list of plain values, or of a mapping that is only begun.

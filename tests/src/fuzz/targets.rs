@@ -185,6 +185,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "conditions", seeds: condition_seeds, words: CEL_WORDS, check: conditions },
     Target { name: "rule-files", seeds: rule_file_seeds, words: YAML_WORDS, check: rule_files },
     Target { name: "layouts", seeds: rule_file_seeds, words: YAML_WORDS, check: layouts },
+    Target { name: "cursors", seeds: rule_file_seeds, words: YAML_WORDS, check: cursors },
     Target { name: "policies", seeds: policy_seeds, words: YAML_WORDS, check: policies },
     Target { name: "dns-tables", seeds: dns_table_seeds, words: &[], check: artifacts::dns_tables },
     Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
@@ -617,6 +618,29 @@ fn check_findings(findings: &[Finding]) {
         if let Some(span) = &finding.span {
             assert!(span.file.text.get(span.start..span.end).is_some(), "{finding:?} does not point into the file");
         }
+    }
+}
+
+/// What an editor asks has an answer wherever the cursor stands, or none.
+fn cursors(input: &[u8]) {
+    use outcall_compiler::{diag::SourceFile, language};
+    let (first, text) = input.split_first().unwrap_or((&0, &[]));
+    let file = SourceFile::new("a.yaml", String::from_utf8_lossy(text));
+    let mut offset = file.text.len() * usize::from(*first) / 255;
+    while !file.text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    for candidate in language::complete(&file.text, offset, &["docs".to_owned()]) {
+        assert!(file.text.get(candidate.start..offset).is_some(), "{candidate:?} at {offset}");
+    }
+    if let Some((_, range)) = language::hover(&file.text, offset) {
+        assert!(file.text.get(range.clone()).is_some(), "{range:?}");
+    }
+    if let Some(place) = language::definition(&file, offset, std::slice::from_ref(&file)) {
+        assert!(!place.text().is_empty());
+    }
+    if let Some((line, _)) = language::suppression(&file, offset) {
+        assert!(line == 0 || file.text.as_bytes().get(line - 1) == Some(&b'\n'));
     }
 }
 
