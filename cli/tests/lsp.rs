@@ -342,6 +342,18 @@ fn a_warning_can_be_suppressed_by_an_action() {
 }
 
 #[test]
+fn a_document_that_is_closed_has_no_findings_any_more() {
+    let mut client = Client::ready(&[]);
+    for _ in 0..2 {
+        client.open("a.yaml", "version: \"2\"\n");
+        assert_eq!(client.diagnostics("a.yaml").len(), 1);
+        let uri = client.uri("a.yaml");
+        client.tell("textDocument/didClose", json!({ "textDocument": { "uri": uri } }));
+        assert_eq!(client.diagnostics("a.yaml"), Vec::<Value>::new());
+    }
+}
+
+#[test]
 fn columns_count_bytes_for_a_client_that_asks_for_it() {
     let mut client = Client::start(&[]);
     let capabilities = json!({ "general": { "positionEncodings": ["utf-8", "utf-16"] } });

@@ -233,7 +233,8 @@ impl Server {
             }
             let with: BTreeSet<String> =
                 by_uri.iter().filter(|(_, told)| !told.is_empty()).map(|(uri, _)| uri.clone()).collect();
-            self.workspace.told.insert(home, with);
+            self.workspace.told.insert(home.clone(), with);
+            self.workspace.forget_unused(&home);
             out.extend(by_uri.into_iter().map(|(uri, told)| {
                 notification("textDocument/publishDiagnostics", &json!({ "uri": uri, "diagnostics": told }))
             }));
@@ -255,7 +256,7 @@ impl Server {
     fn completion(&mut self, at: &At) -> Result<Value, Failure> {
         let text = self.text(&at.text_document.uri)?.clone();
         let offset = self.encoding.offset(&text, at.position);
-        let rules = &self.workspace.policy_of(&at.text_document.uri).rules;
+        let rules = self.workspace.rules_of(&at.text_document.uri);
         let items: Vec<Value> = language::complete(&text, offset, rules)
             .into_iter()
             .map(|candidate| {

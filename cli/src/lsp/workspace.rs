@@ -25,8 +25,10 @@ pub(super) struct Policy {
 pub(super) struct Workspace {
     /// The texts of open documents, by URI.
     open: HashMap<String, String>,
-    /// Policies by the directory or document that they are of. A change of a document throws its policy away.
+    /// Policies by the directory or document that they are of, as they were compiled last.
     policies: BTreeMap<PathBuf, Policy>,
+    /// Those of them that a document has changed since.
+    stale: BTreeSet<PathBuf>,
     /// Policies whose findings have not been told.
     changed: BTreeSet<PathBuf>,
     /// URIs that had findings when they were told last, by policy.
@@ -58,18 +60,28 @@ impl Workspace {
 
     fn touch(&mut self, uri: &str) {
         let home = home(uri);
-        self.policies.remove(&home);
+        self.stale.insert(home.clone());
         self.changed.insert(home);
     }
 
     /// Something on disk has changed.
     pub(super) fn touch_all(&mut self) {
-        self.changed.extend(std::mem::take(&mut self.policies).into_keys());
+        self.stale.extend(self.policies.keys().cloned());
+        self.changed.extend(self.policies.keys().cloned());
     }
 
     /// One of the policies whose findings have changed since they were told.
     pub(super) fn next_changed(&mut self) -> Option<PathBuf> {
         self.changed.pop_first()
+    }
+
+    /// Forgets a policy of which nothing is open any more, after that has been told.
+    pub(super) fn forget_unused(&mut self, home: &Path) {
+        if !self.open.keys().any(|uri| self::home(uri) == home) {
+            self.policies.remove(home);
+            self.stale.remove(home);
+            self.told.remove(home);
+        }
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -81,9 +93,19 @@ impl Workspace {
         self.policy(&home(uri))
     }
 
+    /// The ids of a policy's rules as they were when it was last compiled: while somebody types, that is good enough and
+    /// does not wait.
+    pub(super) fn rules_of(&mut self, uri: &str) -> &[String] {
+        let home = home(uri);
+        if !self.policies.contains_key(&home) {
+            self.policy(&home);
+        }
+        self.policies.get(&home).map(|policy| policy.rules.as_slice()).unwrap_or_default()
+    }
+
     /// The policy of a directory: its files with the open documents in their place.
     pub(super) fn policy(&mut self, home: &Path) -> &Policy {
-        if !self.policies.contains_key(home) {
+        if self.stale.remove(home) || !self.policies.contains_key(home) {
             let policy = self.compile(home);
             self.policies.insert(home.to_owned(), policy);
         }
