@@ -7,6 +7,7 @@ use crate::compile_files;
 use crate::diag::codes_files::TEST_RULE;
 use crate::diag::{Finding, SourceFile};
 use crate::resolve::PresetTests;
+use crate::source::FILE_LIMIT_BYTES;
 
 /// Rounds after which no more is tried. Each mends something, or is the last.
 const ROUNDS: usize = 100;
@@ -72,7 +73,9 @@ pub fn fix(files: &[Arc<SourceFile>], scope: Scope) -> Fixed {
         let mut groups = vec![edits];
         while let Some(mut group) = groups.pop() {
             let tried: Vec<Edit> = applied.iter().chain(&group).cloned().collect();
-            if helps(&findings, &found(&changed(&files, &tried)), &tried) {
+            let result = changed(&files, &tried);
+            let fits = result.iter().all(|file| file.text.len() <= FILE_LIMIT_BYTES);
+            if fits && helps(&findings, &found(&result), &tried) {
                 applied = tried;
             } else if group.len() > 1 {
                 let rest = group.split_off(group.len() / 2);

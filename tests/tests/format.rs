@@ -117,6 +117,19 @@ fn a_file_that_cannot_be_read_is_left_alone_with_what_is_wrong() {
     assert!(refused > 20, "{refused}");
 }
 
+#[test]
+fn a_file_that_would_grow_over_the_limit_keeps_its_layout() {
+    let mut text = String::from("version: 1\nrules:\n");
+    for number in 0.. {
+        let rule = format!("- {{action: allow, id: r{number}, condition: 'true', egress: {{ports: [443,\n80]}}}}\n");
+        if text.len() + rule.len() > source::FILE_LIMIT_BYTES {
+            break;
+        }
+        text.push_str(&rule);
+    }
+    assert_eq!(formatted("a.yaml", &text), Err(Unformatted::Unsure));
+}
+
 /// What a file says, without where.
 fn said(text: &str) -> String {
     let file = source::decode("a.yaml", "a.yaml", text.as_bytes()).expect("it is text");

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use outcall_compiler::diag::render::{Colour, human};
 use outcall_compiler::diag::{CodeRow, Example, Finding, Severity, codes, row};
+use outcall_compiler::fix::{Scope, fix};
 use outcall_compiler::lints::LINTS;
-use outcall_compiler::{Missing, compile};
+use outcall_compiler::resolve::PresetTests;
+use outcall_compiler::{Missing, compile, compile_files, source};
 use outcall_tests::golden;
 
 /// In a case's folder, in place of rule files: the code whose example in the table is meant, for files that cannot be
@@ -81,6 +83,22 @@ fn every_fix_mends_what_it_is_for() {
 
 fn is_lint(code: &str) -> bool {
     LINTS.iter().any(|lint| lint.row.code == code)
+}
+
+#[test]
+fn fixing_never_adds_an_error_and_has_an_end() {
+    let errors = |findings: &[Finding]| findings.iter().filter(|finding| finding.is_error()).count();
+    let mut changed = 0;
+    for case in cases().into_iter().filter(|case| !case.join(EXAMPLE_OF).exists()) {
+        let (files, unreadable) = source::load(std::slice::from_ref(&case), Missing::Refused);
+        let before = compile_files(&files, Vec::new(), PresetTests::Left).findings;
+        let fixed = fix(&files, Scope::Whole);
+        assert!(errors(&fixed.findings) <= errors(&before), "{}: {:#?}", case.display(), fixed.changes);
+        let again = fix(&fixed.files, Scope::Whole);
+        assert_eq!(again.changes, Vec::new(), "{}", case.display());
+        changed += usize::from(!fixed.changes.is_empty() && unreadable.is_empty());
+    }
+    assert!(changed >= 10, "{changed}");
 }
 
 fn cases() -> Vec<PathBuf> {
