@@ -440,7 +440,11 @@ fn confirmed(
         let replayed = replay(formulas, side, layer, &request);
         let rules = match layer {
             Layer::Dns => replayed.0 == passes,
-            _ => replayed.0 == passes && (!passes || replayed.1 == leaf),
+            // Blocks at the end were taken for the default.
+            _ => {
+                let same = replayed.1 == leaf || (leaf.is_none() && !replayed.0);
+                same && replayed.0 == passes && replayed.2 == (layer == Layer::Https && answers.intercepted())
+            }
         };
         // A tunnel owes nothing of what a request in it would.
         let blind = layer == Layer::Https && !answers.intercepted();
@@ -448,22 +452,20 @@ fn confirmed(
     })
 }
 
-fn replay(formulas: &mut Formulas, side: &Side<'_>, layer: Layer, request: &Request) -> (bool, Option<Child>) {
-    let leaf = match layer {
-        Layer::Dns => {
-            let leaf = side.replay(formulas, Layer::Dns, request);
-            return match leaf {
-                Some(leaf) => (leaf.passes(), Some(leaf)),
-                None => (side.lookup(formulas, request).unwrap_or(false), None),
-            };
-        }
-        Layer::Https => match side.replay(formulas, Layer::Connect, request) {
-            Some(leaf) if leaf.kind() == LeafKind::Intercept => side.replay(formulas, Layer::Https, request),
-            leaf => leaf,
+/// Whether a request passes, the leaf that decides, and whether that was inside a terminated connection.
+fn replay(formulas: &mut Formulas, side: &Side<'_>, layer: Layer, request: &Request) -> (bool, Option<Child>, bool) {
+    let (leaf, inside) = match layer {
+        Layer::Dns => match side.replay(formulas, Layer::Dns, request) {
+            None => return (side.lookup(formulas, request).unwrap_or(false), None, false),
+            leaf => (leaf, false),
         },
-        _ => side.replay(formulas, layer, request),
+        Layer::Https => match side.replay(formulas, Layer::Connect, request) {
+            Some(leaf) if leaf.kind() == LeafKind::Intercept => (side.replay(formulas, Layer::Https, request), true),
+            leaf => (leaf, false),
+        },
+        _ => (side.replay(formulas, layer, request), false),
     };
-    (leaf.is_some_and(Child::passes), leaf)
+    (leaf.is_some_and(Child::passes), leaf, inside)
 }
 
 impl Example {

@@ -6,6 +6,7 @@
 
 mod diff;
 mod domain;
+mod doubts;
 mod example;
 mod explore;
 mod part;
@@ -20,4 +21,28 @@ mod words;
 pub use diff::{Change, Difference, Kind, diff};
 pub use example::Example;
 pub use query::{Answer, Wanted, Witness, query};
-pub use reach::{Fate, Reach, reach};
+pub use reach::{Fate, Reach};
+
+use crate::decide::formula::Formulas;
+use crate::resolve::Policy;
+use side::Side;
+
+/// A policy, lowered for questions about its rules.
+pub struct Analysis<'p> {
+    formulas: Formulas,
+    side: Side<'p>,
+}
+
+impl<'p> Analysis<'p> {
+    /// Lowers a policy.
+    pub fn new(policy: &'p Policy) -> Analysis<'p> {
+        let mut formulas = Formulas::new();
+        let side = Side::new(policy, &mut formulas, 0);
+        Analysis { formulas, side }
+    }
+
+    /// What can become of each rule.
+    pub fn reach(&mut self) -> Reach {
+        reach::reach(&mut self.formulas, &self.side)
+    }
+}

@@ -142,7 +142,7 @@ fn ask<'p>(
             continue;
         };
         let said = verdict(layer, outcome.get(1..).unwrap_or_default());
-        if confirmed(space.formulas, side, &example, condition, layer, wanted) {
+        if confirmed(space.formulas, side, &example, condition, said) {
             let tunnelled = layer == Layer::Https
                 && said.is_some_and(|leaf| {
                     side.replay(space.formulas, Layer::Connect, &example.request().unwrap_or_default())
@@ -162,10 +162,10 @@ fn confirmed(
     side: &Side<'_>,
     example: &Example,
     condition: &Expr,
-    layer: Layer,
-    wanted: Wanted,
+    said: Option<Child>,
 ) -> bool {
     let Some(request) = example.request() else { return false };
+    let layer = example.layer;
     let view = View { layer, null_body: false };
     if truth(&fill_in(condition, view), &request.facts(layer)) != Some(true) {
         return false;
@@ -177,10 +177,10 @@ fn confirmed(
         },
         Layer::Dns => match side.replay(formulas, Layer::Dns, &request) {
             // That a name follows from a rule is asked of the table itself.
-            None => return side.lookup(formulas, &request).is_some_and(|allowed| allowed == (wanted == Wanted::Allow)),
+            None => return side.lookup(formulas, &request) == Some(passes(said.as_slice())),
             other => other,
         },
         _ => side.replay(formulas, layer, &request),
     };
-    passes(verdict.as_slice()) == (wanted == Wanted::Allow)
+    verdict == said
 }

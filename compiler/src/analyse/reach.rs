@@ -8,10 +8,11 @@ use outcall_schema::field::FieldType;
 use outcall_schema::layer::Layer;
 
 use super::explore::{Question, explore};
+use super::side::Side;
 use super::space::{ListId, Space};
 use crate::decide::build::{Entry, Mode};
 use crate::decide::formula::{Formula, Formulas};
-use crate::emit::layers::{decisions, dns_entries, obligations};
+use crate::emit::layers::{decisions, dns_entries};
 use crate::resolve::Policy;
 
 /// What can become of a rule.
@@ -45,16 +46,6 @@ const EXPLAINING: u64 = 8_000_000;
 /// The steps for the rules of a layer as a whole: a fixed part and one for each rule.
 const LAYER: (u64, u64) = (4_000_000, 2_000);
 
-/// The layers that decide something, with their rules as entries.
-pub(super) fn layers(policy: &Policy, formulas: &mut Formulas) -> Vec<(Layer, Vec<Entry>)> {
-    let inside = intercepts(policy);
-    [Layer::Dns, Layer::Network, Layer::Connect, Layer::Http, Layer::Https, Layer::Docker, Layer::Run]
-        .into_iter()
-        .filter(|layer| *layer != Layer::Https || inside)
-        .map(|layer| (layer, entries(policy, formulas, layer)))
-        .collect()
-}
-
 /// The allow and block rules of a layer.
 pub(super) fn entries(policy: &Policy, formulas: &mut Formulas, layer: Layer) -> Vec<Entry> {
     if layer == Layer::Dns { dns_entries(policy, formulas) } else { decisions(policy, formulas, layer) }
@@ -73,17 +64,22 @@ pub(super) fn budget(entries: usize) -> u64 {
 }
 
 /// Finds out what can become of each rule.
-pub fn reach(policy: &Policy) -> Reach {
-    let mut formulas = Formulas::new();
-    let layers = layers(policy, &mut formulas);
-    let duties: Vec<(Layer, Vec<Entry>)> =
-        [Layer::Connect, Layer::Http, Layer::Https, Layer::Response, Layer::Docker, Layer::Run]
-            .into_iter()
-            .filter(|layer| *layer != Layer::Https || intercepts(policy))
-            .map(|layer| (layer, obligations(policy, &mut formulas, layer)))
-            .collect();
-    let response = decisions(policy, &mut formulas, Layer::Response);
-    let mut space = Space::new(&mut formulas);
+pub(super) fn reach(formulas: &mut Formulas, side: &Side<'_>) -> Reach {
+    let policy = side.policy;
+    let of = |layers: &[Layer], list: &dyn Fn(Layer) -> Vec<Entry>| -> Vec<(Layer, Vec<Entry>)> {
+        let asked = layers.iter().copied().filter(|layer| *layer != Layer::Https || side.intercepts);
+        asked.map(|layer| (layer, list(layer))).collect()
+    };
+    let layers = of(
+        &[Layer::Dns, Layer::Network, Layer::Connect, Layer::Http, Layer::Https, Layer::Docker, Layer::Run],
+        &|layer| side.list(layer).to_vec(),
+    );
+    let duties =
+        of(&[Layer::Connect, Layer::Http, Layer::Https, Layer::Response, Layer::Docker, Layer::Run], &|layer| {
+            side.duties(layer).to_vec()
+        });
+    let response = side.list(Layer::Response);
+    let mut space = Space::new(formulas);
     let mut reached: BTreeSet<usize> = BTreeSet::new();
     let mut open = false;
     for (_, entries) in &layers {
@@ -97,24 +93,24 @@ pub fn reach(policy: &Policy) -> Reach {
     }
     let mut fates: Vec<Fate> = Vec::with_capacity(policy.rules.len());
     let limit = space.steps + EXPLAINING;
-    let by_rule = by_rule(&layers);
-    let duties_by_rule = by_rule_of(&duties);
+    let deciding_places = by_rule(&layers);
+    let owed_places = by_rule(&duties);
     for (number, rule) in policy.rules.iter().enumerate() {
         let deciding = matches!(rule.action, Action::Allow | Action::Block);
         fates.push(if deciding {
             match () {
                 () if reached.contains(&number) => Fate::Reached,
                 () if open || space.steps > limit => Fate::Unknown,
-                () => behind(&mut space, &layers, by_rule.get(&number).map_or(&[], Vec::as_slice)),
+                () => behind(&mut space, &layers, deciding_places.get(&number).map_or(&[], Vec::as_slice)),
             }
         } else if space.steps > limit {
             Fate::Unknown
         } else {
-            let mine = duties_by_rule.get(&number).map_or(&[][..], Vec::as_slice);
-            duty(&mut space, &layers, &duties, &response, mine)
+            let mine = owed_places.get(&number).map_or(&[][..], Vec::as_slice);
+            duty(&mut space, &layers, &duties, response, mine)
         });
     }
-    let always = always(&mut space, policy, &layers, &by_rule, limit);
+    let always = always(&mut space, policy, &layers, &deciding_places, limit);
     Reach { fates, always, steps: space.steps }
 }
 
@@ -122,10 +118,6 @@ pub fn reach(policy: &Policy) -> Reach {
 type Places = Vec<(usize, usize)>;
 
 fn by_rule(layers: &[(Layer, Vec<Entry>)]) -> BTreeMap<usize, Places> {
-    by_rule_of(layers)
-}
-
-fn by_rule_of(layers: &[(Layer, Vec<Entry>)]) -> BTreeMap<usize, Places> {
     let mut places: BTreeMap<usize, Places> = BTreeMap::new();
     for (layer, (_, entries)) in layers.iter().enumerate() {
         for (at, (formula, leaf)) in entries.iter().enumerate() {
@@ -273,7 +265,7 @@ mod tests {
         let text = format!("version: \"1\"\nrules:\n{rules}");
         let (policy, findings) = crate::resolve::from_texts(&[("a.yaml", &text)]);
         assert!(findings.is_empty(), "{findings:?}");
-        let reach = reach(&policy);
+        let reach = crate::analyse::Analysis::new(&policy).reach();
         (reach.fates, reach.always)
     }
 
