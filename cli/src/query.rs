@@ -14,7 +14,7 @@ use crate::{Exit, policies};
 /// answer was not found.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Rules, artifacts or git:REV[:PATH], then the expression [default: rules.d]
+    /// Rules, artifacts or a git revision as for outcall diff, then the expression [default: rules.d]
     #[arg(value_name = "PATHS EXPRESSION", required = true)]
     words: Vec<String>,
     /// The decision that is asked about

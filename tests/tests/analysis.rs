@@ -310,15 +310,8 @@ fn edited(policy: &Policy, random: &mut Random) -> Option<Policy> {
         }
         2 => {
             let text = format!("({}) || false", edited.rules[at].text);
-            let Some(same) = rule(
-                policy.rules[at].action,
-                text,
-                policy.rules[at].mode,
-                policy.rules[at].match_body,
-                policy.rules[at].private,
-            ) else {
-                return None;
-            };
+            let old = &policy.rules[at];
+            let same = rule(old.action, text, old.mode, old.match_body, old.private)?;
             edited.rules[at] = same;
         }
         3 => edited.rules[at].private = !edited.rules[at].private,

@@ -1,6 +1,6 @@
 //! What holds of rules beside one another and is seldom meant: each with a request that shows it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use outcall_schema::artifact::item::{Child, LeafKind};
 use outcall_schema::artifact::writer::Source;
@@ -26,6 +26,30 @@ fn hit() -> Child {
 }
 
 impl Analysis<'_> {
+    /// The allow and block rules that every layer sees as it sees an earlier one, each with the first such rule.
+    pub fn same_condition(&self) -> HashMap<usize, usize> {
+        let mut seen: HashMap<u32, Vec<(Layer, Formula)>> = HashMap::new();
+        for layer in [Layer::Network, Layer::Http, Layer::Https, Layer::Dns, Layer::Docker, Layer::Run, Layer::Response]
+        {
+            for (formula, leaf) in self.side.list(layer) {
+                if let Some(rule) = leaf.rule() {
+                    seen.entry(rule).or_default().push((layer, *formula));
+                }
+            }
+        }
+        let mut first: HashMap<Vec<(Layer, Formula)>, u32> = HashMap::new();
+        let mut same = HashMap::new();
+        let mut rules: Vec<(u32, Vec<(Layer, Formula)>)> = seen.into_iter().collect();
+        rules.sort_by_key(|(rule, _)| *rule);
+        for (rule, formulas) in rules {
+            let earlier = *first.entry(formulas).or_insert(rule);
+            if earlier != rule {
+                same.insert(rule as usize, earlier as usize);
+            }
+        }
+        same
+    }
+
     /// The allow rules that test the agent's name and are true of agents without one, too.
     pub fn nameless_agents(&mut self) -> Vec<(usize, Example)> {
         let side = &self.side;

@@ -6,6 +6,7 @@
 #![expect(dead_code, reason = "the lints that use the rest of what is shared follow")]
 
 mod condition;
+mod exact;
 mod hosts;
 mod literals;
 mod patterns;
@@ -25,6 +26,7 @@ mod definition_unused;
 mod description_missing;
 mod direct_ip_without_address;
 mod dns_over_https;
+mod duty_without_allow;
 mod egress_without_traffic;
 mod everything_but;
 mod field_never_asked;
@@ -49,10 +51,14 @@ mod match_body_unused;
 mod metadata_service;
 mod method_lower_case;
 mod method_unknown;
+mod name_for_nothing;
+mod name_refused;
+mod nameless_agent;
 mod negation_of_unknown;
 mod network_of_a_host;
 mod no_layer_knows_both;
 mod number_out_of_range;
+mod order_by_file_name;
 mod path_never_canonical;
 mod path_prefix_open;
 mod path_test_in_query;
@@ -63,6 +69,10 @@ mod priority_unused;
 mod private_by_any_name;
 mod public_suffix;
 mod request_test_behind_tls;
+mod rule_always_true;
+mod rule_duplicate;
+mod rule_never_true;
+mod rule_unreachable;
 mod secret_in_clear;
 mod shared_tenant;
 mod size_not_known;
@@ -75,11 +85,13 @@ mod tunnel_passes_request_test;
 mod wildcard_text_records;
 mod word_never_used;
 
+use std::cell::OnceCell;
 use std::fmt::Write;
 
 use crate::cel::typed::Expr;
 use crate::diag::{CodeRow, Finding};
 use crate::resolve::Policy;
+use exact::Exact;
 use hosts::Inside;
 use patterns::Patterns;
 pub(crate) use subject::Subject;
@@ -127,6 +139,8 @@ pub enum Check {
     Rule(fn(&Context<'_>, &Subject<'_>, &mut Vec<Finding>)),
     /// At the policy as a whole.
     Policy(fn(&Context<'_>, &mut Vec<Finding>)),
+    /// At the policy as a whole, by exact analysis; after all others, whose findings it sees.
+    Exact(fn(&Context<'_>, &mut Vec<Finding>)),
     /// Found by another part of the compiler as a by-product.
     Elsewhere,
 }
@@ -145,6 +159,11 @@ pub struct LintRow {
 
 /// Every lint, by code.
 pub static LINTS: &[&LintRow] = &[
+    &rule_never_true::LINT,
+    &rule_always_true::LINT,
+    &rule_unreachable::LINT,
+    &rule_duplicate::LINT,
+    &duty_without_allow::LINT,
     &definition_unused::LINT,
     &host_with_url_parts::LINT,
     &host_with_star::LINT,
@@ -175,6 +194,8 @@ pub static LINTS: &[&LintRow] = &[
     &port_not_opened::LINT,
     &egress_without_traffic::LINT,
     &block_behind_tunnel::LINT,
+    &name_for_nothing::LINT,
+    &name_refused::LINT,
     &negation_of_unknown::LINT,
     &everything_but::LINT,
     &guard_of_another::LINT,
@@ -199,6 +220,8 @@ pub static LINTS: &[&LintRow] = &[
     &path_test_in_query::LINT,
     &header_as_identity::LINT,
     &secret_in_clear::LINT,
+    &nameless_agent::LINT,
+    &order_by_file_name::LINT,
     &host_mixed_case::LINT,
     &host_trailing_dot::LINT,
     &description_missing::LINT,
@@ -218,6 +241,14 @@ pub struct Context<'p> {
     pub(crate) inside: Inside,
     /// What patterns accept.
     pub(crate) patterns: &'p Patterns,
+    exact: OnceCell<Exact>,
+}
+
+impl Context<'_> {
+    /// What exact analysis says.
+    pub(crate) fn exact(&self) -> &Exact {
+        self.exact.get_or_init(|| Exact::of(self.policy))
+    }
 }
 
 /// Looks at a policy that was resolved without an error.
@@ -227,7 +258,13 @@ pub fn check(policy: &Policy) -> Vec<Finding> {
         policy.rules.iter().map(|rule| condition::written_out(&rule.condition)).collect();
     let subjects =
         policy.rules.iter().zip(&conditions).map(|(rule, condition)| Subject::of(rule, condition, &patterns)).collect();
-    let context = Context { policy, subjects, inside: Inside::of(&policy.interception), patterns: &patterns };
+    let context = Context {
+        policy,
+        subjects,
+        inside: Inside::of(&policy.interception),
+        patterns: &patterns,
+        exact: OnceCell::new(),
+    };
     let mut findings = Vec::new();
     for lint in LINTS {
         match lint.check {
@@ -237,7 +274,12 @@ pub fn check(policy: &Policy) -> Vec<Finding> {
                 }
             }
             Check::Policy(check) => check(&context, &mut findings),
-            Check::Elsewhere => {}
+            Check::Exact(_) | Check::Elsewhere => {}
+        }
+    }
+    for lint in LINTS {
+        if let Check::Exact(check) = lint.check {
+            check(&context, &mut findings);
         }
     }
     findings
@@ -284,7 +326,7 @@ mod tests {
         assert!(codes.is_sorted(), "{codes:?}");
         let families: Vec<Family> = LINTS.iter().map(|lint| lint.family).collect();
         assert!(families.is_sorted(), "each family has a range of codes");
-        let shared = ["mod", "condition", "hosts", "literals", "patterns", "subject", "suffixes", "tenants"];
+        let shared = ["mod", "condition", "exact", "hosts", "literals", "patterns", "subject", "suffixes", "tenants"];
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lints");
         let files: BTreeSet<String> = std::fs::read_dir(directory)
             .unwrap()
