@@ -8,6 +8,7 @@
 
 pub mod addr;
 pub mod artifact;
+pub mod ca;
 pub mod decision;
 pub mod egress;
 pub mod facts;
