@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use outcall_compiler::ask::Compiled;
 use outcall_compiler::diag::{Finding, render};
 use outcall_compiler::resolve::{self, Policy};
 use outcall_compiler::{Missing, source};
-use outcall_schema::artifact::manifest::{Manifest, file};
+use outcall_schema::artifact::manifest::file;
 
 use crate::Exit;
 use crate::compile::DEFAULT_PATH;
@@ -18,9 +19,9 @@ pub(crate) fn open(words: &[String], out: &Output) -> Result<Policy, Exit> {
         if let Some(rest) = word.strip_prefix("git:") {
             return revision(rest, out);
         }
-        let manifest = Path::new(word).join(file::MANIFEST);
-        if manifest.is_file() {
-            return artifacts(&manifest);
+        let directory = Path::new(word);
+        if directory.join(file::MANIFEST).is_file() {
+            return artifacts(directory);
         }
     }
     let default = [PathBuf::from(DEFAULT_PATH)];
@@ -40,15 +41,15 @@ fn finish((policy, findings): (Policy, Vec<Finding>), out: &Output) -> Result<Po
     Err(if errors.iter().any(Finding::is_unreadable) { Exit::Usage } else { Exit::Failed })
 }
 
-fn artifacts(manifest: &Path) -> Result<Policy, Exit> {
-    let shown = manifest.display();
-    let refuse = |why: String| {
-        complain(format_args!("{shown}: {why}"));
+/// Artifacts that belong together: the manifest says what the others do, so one that is another's is refused.
+fn artifacts(directory: &Path) -> Result<Policy, Exit> {
+    let refuse = |why: &dyn std::fmt::Display| {
+        complain(why);
         Exit::Usage
     };
-    let bytes = std::fs::read(manifest).map_err(|error| refuse(error.to_string()))?;
-    let manifest = Manifest::from_bytes(&bytes).map_err(|error| refuse(error.to_string()))?;
-    resolve::from_manifest(&manifest).map_err(refuse)
+    let compiled = Compiled::open(directory).map_err(|error| refuse(&error))?;
+    let shown = directory.join(file::MANIFEST);
+    resolve::from_manifest(&compiled.manifest).map_err(|why| refuse(&format_args!("{}: {why}", shown.display())))
 }
 
 /// `REV[:PATH]`, in the repository of the working directory.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use outcall_schema::artifact::item::{Child, LeafKind};
-use outcall_schema::egress::EgressMode;
+use outcall_schema::artifact::manifest::{Direction, Hold, Inject, InjectPart, OnTimeout};
+use outcall_schema::egress::{EgressMode, PortRange};
 use outcall_schema::field::Field;
 use outcall_schema::layer::Layer;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::example::{Example, example};
+use super::example::{Example, example, put};
 use super::explore::{Outcome, Question, Way, explore};
 use super::reach::budget;
 use super::side::Side;
@@ -16,6 +18,8 @@ use super::space::{ListId, Space};
 use crate::ask::Request;
 use crate::decide::build::{Entry, Mode};
 use crate::decide::formula::Formulas;
+use crate::decide::lower::reads_field;
+use crate::diag::quoted;
 use crate::resolve::{Policy, Rule};
 
 /// What kind of change it is.
@@ -130,8 +134,84 @@ struct Treatment {
     mode: EgressMode,
     ports: Vec<(u16, u16)>,
     private: bool,
-    /// The settings of the hold and enrich rules, as text.
-    duties: Vec<(bool, String)>,
+    /// What the hold and enrich rules owe.
+    duties: Vec<Duty>,
+}
+
+/// What a hold or enrich rule owes, its name aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Duty {
+    Hold(Hold),
+    Enrich(Vec<Inject>),
+}
+
+impl Duty {
+    /// What a rule owes to what passes a layer: requests are held on their way out, responses on their way back, and
+    /// headers are added to requests.
+    fn of(rule: &Rule, layer: Layer) -> Option<Duty> {
+        let response = layer == Layer::Response;
+        let Some(hold) = &rule.hold else {
+            return (!response || reads_response(rule)).then(|| Duty::Enrich(rule.inject.clone()));
+        };
+        let other = if response { Direction::Request } else { Direction::Response };
+        (hold.direction != other).then(|| Duty::Hold(hold.clone()))
+    }
+
+    /// Whether a hold lets through no more than another: neither by itself nor sooner.
+    fn is_as_strict_as(&self, other: &Duty) -> bool {
+        match (self, other) {
+            (Duty::Hold(own), Duty::Hold(other)) => {
+                own.on_timeout == OnTimeout::Drop
+                    || (other.on_timeout == OnTimeout::Release
+                        && timeout_ms(own.timeout_ms) >= timeout_ms(other.timeout_ms))
+            }
+            _ => self == other,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Duty::Hold(hold) => {
+                let then = match hold.on_timeout {
+                    OnTimeout::Drop => "dropped",
+                    OnTimeout::Release => "released",
+                };
+                let after = match hold.timeout_ms {
+                    Some(time) if time.is_multiple_of(1000) => format!(" after {} s", time / 1000),
+                    Some(time) => format!(" after {time} ms"),
+                    None => String::new(),
+                };
+                format!("{then}{after} when nobody decides")
+            }
+            Duty::Enrich(inject) => {
+                let header = |inject: &Inject| {
+                    let secrets: Vec<String> = inject
+                        .value
+                        .iter()
+                        .filter_map(|part| match part {
+                            InjectPart::Secret(name) => Some(quoted(name)),
+                            InjectPart::Text(_) => None,
+                        })
+                        .collect();
+                    let with =
+                        if secrets.is_empty() { "a text".to_owned() } else { format!("secret {}", secrets.join(", ")) };
+                    format!("{} from {with}", quoted(&inject.header))
+                };
+                inject.iter().map(header).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
+
+/// How long a message over HTTP is held when the rule does not say.
+const HOLD_MS: u64 = 300_000;
+
+fn timeout_ms(written: Option<u64>) -> u64 {
+    written.unwrap_or(HOLD_MS)
+}
+
+fn reads_response(rule: &Rule) -> bool {
+    [Field::ResponseStatus, Field::ResponseHeaders].into_iter().any(|field| reads_field(&rule.condition, field))
 }
 
 /// The answers of one side's lists at a place.
@@ -158,7 +238,10 @@ impl Answers<'_> {
 fn lists(space: &mut Space<'_>, side: &Side<'_>, layer: Layer) -> Vec<ListId> {
     let first = |space: &mut Space<'_>, entries: &[Entry]| space.list(Mode::First, tail_stripped(entries));
     let decided = match layer {
-        Layer::Dns => vec![first(space, side.list(Layer::Dns)), first(space, &side.implied)],
+        // A name that is blocked follows from no rule, so blocks are no default here.
+        Layer::Dns => {
+            vec![space.list(Mode::First, side.list(Layer::Dns).iter().copied()), first(space, &side.implied)]
+        }
         Layer::Https => {
             let inside = if side.intercepts { side.list(Layer::Https) } else { &[] };
             vec![first(space, side.list(Layer::Connect)), first(space, inside)]
@@ -175,23 +258,19 @@ fn tail_stripped(entries: &[Entry]) -> Vec<Entry> {
     entries.iter().take(end.map_or(0, |end| end + 1)).copied().collect()
 }
 
-fn treatment(sides: &[Side<'_>; 2], leaf: Option<Child>, intercepted: bool, owed: &[Child]) -> Treatment {
+fn treatment(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, intercepted: bool, owed: &[Child]) -> Treatment {
     let rule = |leaf: Child| sides.iter().find_map(|side| side.rule(leaf));
     let passes = leaf.is_some_and(Child::passes);
     let refused =
         Treatment { passes: false, mode: EgressMode::Proxy, ports: Vec::new(), private: false, duties: Vec::new() };
     let Some(decided) = leaf.filter(|_| passes).and_then(rule) else { return refused };
     let egress = decided.egress.clone().unwrap_or_default();
-    let mut duties: Vec<(bool, String)> = owed
-        .iter()
-        .filter_map(|leaf| rule(*leaf))
-        .map(|rule| match &rule.hold {
-            Some(hold) => (true, format!("{hold:?}")),
-            None => (false, format!("{:?}", rule.inject)),
-        })
-        .collect();
-    duties.sort();
-    duties.dedup();
+    let mut duties: Vec<Duty> = Vec::new();
+    for duty in owed.iter().filter_map(|leaf| rule(*leaf)).filter_map(|rule| Duty::of(rule, layer)) {
+        if !duties.contains(&duty) {
+            duties.push(duty);
+        }
+    }
     let mode = match egress.mode {
         _ if intercepted => EgressMode::Intercept,
         // Not terminated: in `interception.bypass`.
@@ -219,10 +298,10 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
         // What the leaf does by itself, whichever policy it is of.
         let alone = [leaf];
         if owed {
-            treatment_key(sides, None, &alone)
+            treatment_key(sides, layer, None, &alone)
         } else {
             let _ = space;
-            format!("{:?}{}", leaf.kind(), treatment_key(sides, Some(leaf), &[]))
+            format!("{:?}{}", leaf.kind(), treatment_key(sides, layer, Some(leaf), &[]))
         }
     };
     let effects = std::cell::RefCell::new(std::collections::HashMap::new());
@@ -303,8 +382,17 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
             if examples.len() == SHOWN {
                 break;
             }
-            let shown = example(space.formulas, layer, way.as_ref())
-                .filter(|example| confirmed(space.formulas, sides, layer, width, outcome, example));
+            let shown = example(space.formulas, layer, way.as_ref()).and_then(|example| {
+                let usual = example.get(Field::NetworkPort).and_then(Value::as_u64);
+                let usual = usual.and_then(|port| u16::try_from(port).ok());
+                // With a port that the rules are about, where the port does not matter to who decides.
+                let port = usual.and_then(|usual| telling_port(sides, [before, after], kind, usual));
+                let with_port = port.and_then(|port| example.clone().at_port(port));
+                [with_port, Some(example)]
+                    .into_iter()
+                    .flatten()
+                    .find(|example| confirmed(space.formulas, sides, layer, width, outcome, example))
+            });
             match shown {
                 Some(mut shown) => {
                     let tunnels = outcome.split_at(width.min(outcome.len()));
@@ -324,9 +412,18 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
             continue;
         }
         let rule = |leaf: Option<Child>| leaf.and_then(|leaf| sides.iter().find_map(|side| side.rule(leaf)));
+        let place = layer;
         let layer = examples.first().map_or(layer, |example| example.layer);
         let more = ways.len() > examples.len();
-        let (before, after) = (rule(before), rule(after));
+        let [before, after] = [(before, &sides[0]), (after, &sides[1])].map(|(leaf, side)| {
+            // A block that does what the default does is still the one that refuses, if it is the same for all examples.
+            let blocked = |example: &Example| {
+                let request = example.request()?;
+                let (passes, leaf, _) = replay(space.formulas, side, place, &request);
+                rule(leaf.filter(|_| !passes))
+            };
+            rule(leaf).or_else(|| same_rule(examples.iter().map(blocked)))
+        });
         difference.changes.push(Change { kind, layer, before, after, what, examples, more });
     }
     if unproven {
@@ -334,14 +431,35 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
     }
 }
 
+/// The rule that all name.
+fn same_rule<'p>(mut rules: impl Iterator<Item = Option<&'p Rule>>) -> Option<&'p Rule> {
+    let first = rules.next().flatten()?;
+    rules.all(|rule| rule.is_some_and(|rule| rule.id == first.id)).then_some(first)
+}
+
+/// A port that shows a change: open on the side that allows more and, if possible, not on the other.
+fn telling_port(sides: &[Side<'_>; 2], leaves: [Option<Child>; 2], kind: Kind, usual: u16) -> Option<u16> {
+    let [before, after] = leaves.map(|leaf| {
+        let rule = leaf.filter(|leaf| leaf.passes()).and_then(|leaf| sides.iter().find_map(|side| side.rule(leaf)));
+        rule.and_then(|rule| rule.egress.as_ref()).map(|egress| egress.ports.clone()).unwrap_or_default()
+    });
+    let (open, other) = if kind.widens() { (after, before) } else { (before, after) };
+    let within = |ports: &[PortRange], port: u16| ports.iter().any(|range| (range.low..=range.high).contains(&port));
+    let mut candidates: Vec<u16> = [usual, 443, 80].into_iter().collect();
+    candidates.extend(open.iter().flat_map(|range| [range.low, range.high]));
+    candidates.retain(|port| open.is_empty() || within(&open, *port));
+    let beyond = candidates.iter().find(|port| !other.is_empty() && !within(&other, **port));
+    beyond.or(candidates.first()).copied()
+}
+
 /// Whether a place is asked about for what is owed there only: what decides is told elsewhere.
 fn owed_only(layer: Layer) -> bool {
     matches!(layer, Layer::Connect | Layer::Response)
 }
 
-fn treatment_key(sides: &[Side<'_>; 2], leaf: Option<Child>, owed: &[Child]) -> String {
+fn treatment_key(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, owed: &[Child]) -> String {
     match leaf {
-        Some(leaf) => format!("{:?}", treatment(sides, Some(leaf), leaf.kind() == LeafKind::Intercept, &[])),
+        Some(leaf) => format!("{:?}", treatment(sides, layer, Some(leaf), leaf.kind() == LeafKind::Intercept, &[])),
         None => owed
             .iter()
             .filter_map(|leaf| sides.iter().find_map(|side| side.rule(*leaf)))
@@ -356,7 +474,7 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
     let [was, is] = [before, after].map(|lists| {
         let answers = Answers { lists };
         let owed = lists.last().map_or(&[][..], Vec::as_slice);
-        treatment(sides, answers.leaf(layer), layer == Layer::Https && answers.intercepted(), owed)
+        treatment(sides, layer, answers.leaf(layer), layer == Layer::Https && answers.intercepted(), owed)
     });
     if owed_only(layer) && !(was.passes && is.passes) {
         return None;
@@ -371,7 +489,13 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
     if layer != Layer::Dns && !owed_only(layer) {
         if was.mode != is.mode {
             let looser = is.mode == EgressMode::DirectIp || was.mode == EgressMode::Intercept;
-            what.push((looser, !looser, format!("mode {} instead of {}", is.mode.name(), was.mode.name())));
+            let what_of = match is.mode {
+                EgressMode::Intercept => "TLS is looked into",
+                EgressMode::DirectIp => "it goes past the proxy",
+                EgressMode::Proxy if was.mode == EgressMode::Intercept => "TLS is no longer looked into",
+                EgressMode::Proxy => "it goes through the proxy",
+            };
+            what.push((looser, !looser, format!("{what_of}: mode {} instead of {}", is.mode.name(), was.mode.name())));
         }
         if was.ports != is.ports {
             let covers = |wide: &[(u16, u16)], narrow: &[(u16, u16)]| {
@@ -389,18 +513,7 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
         let text = if is.private { "private addresses are reached" } else { "private addresses are refused" };
         what.push((is.private, !is.private, text.to_owned()));
     }
-    let gone: Vec<_> = was.duties.iter().filter(|duty| !is.duties.contains(duty)).collect();
-    let come: Vec<_> = is.duties.iter().filter(|duty| !was.duties.contains(duty)).collect();
-    let holds = |duties: &[&(bool, String)]| duties.iter().any(|(hold, _)| *hold);
-    if !gone.is_empty() || !come.is_empty() {
-        let text = match (holds(&gone), holds(&come)) {
-            (true, true) => "it is held otherwise",
-            (true, false) => "it is no longer held",
-            (false, true) => "it is held",
-            (false, false) => "what is added to it changed",
-        };
-        what.push((holds(&gone) && !holds(&come), holds(&come) && !holds(&gone), text.to_owned()));
-    }
+    what.extend(duties_changed(&was.duties, &is.duties));
     let looser = what.iter().any(|(looser, _, _)| *looser);
     let tighter = what.iter().any(|(_, tighter, _)| *tighter);
     let kind = match (looser, tighter) {
@@ -412,13 +525,45 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
     (!what.is_empty()).then_some((kind, what))
 }
 
+/// What is owed otherwise, each with whether less or more is in the way.
+fn duties_changed(was: &[Duty], is: &[Duty]) -> Vec<(bool, bool, String)> {
+    let only = |here: &[Duty], there: &[Duty]| -> [Vec<Duty>; 2] {
+        let missing: Vec<Duty> = here.iter().filter(|duty| !there.contains(duty)).cloned().collect();
+        let (holds, enriches) = missing.into_iter().partition(|duty| matches!(duty, Duty::Hold(_)));
+        [holds, enriches]
+    };
+    let ([gone, less], [come, more]) = (only(was, is), only(is, was));
+    let words = |duties: &[Duty]| duties.iter().map(Duty::words).collect::<Vec<_>>().join("; ");
+    let covered = |duties: &[Duty], by: &[Duty]| duties.iter().all(|duty| by.iter().any(|it| it.is_as_strict_as(duty)));
+    let mut what = Vec::new();
+    if !gone.is_empty() || !come.is_empty() {
+        let text = match (was.iter().any(|duty| matches!(duty, Duty::Hold(_))), come.is_empty()) {
+            (_, true) if is.iter().any(|duty| matches!(duty, Duty::Hold(_))) => {
+                format!("it is held by fewer rules: no longer {}", words(&gone))
+            }
+            (_, true) => "it is no longer held".to_owned(),
+            (false, false) => format!("it is held: {}", words(&come)),
+            (true, false) if gone.is_empty() => format!("it is held once more: {}", words(&come)),
+            (true, false) => format!("it is held otherwise: {}, instead of {}", words(&come), words(&gone)),
+        };
+        what.push((!covered(&gone, is), covered(&gone, is) && !covered(&come, was), text));
+    }
+    for (duties, text) in [(less, "it no longer gets"), (more, "it gets")] {
+        if !duties.is_empty() {
+            what.push((false, false, format!("{text} {}", words(&duties))));
+        }
+    }
+    what
+}
+
 fn ports(ranges: &[(u16, u16)]) -> String {
     if ranges.is_empty() {
         return "any port".to_owned();
     }
     let ranges: Vec<String> =
         ranges.iter().map(|(low, high)| if low == high { low.to_string() } else { format!("{low}-{high}") }).collect();
-    format!("ports {}", ranges.join(", "))
+    let one = matches!(ranges.as_slice(), [range] if !range.contains('-'));
+    format!("port{} {}", if one { "" } else { "s" }, ranges.join(", "))
 }
 
 /// Whether both sides, each rule evaluated by itself, treat an example as the outcome says.
@@ -472,14 +617,26 @@ impl Example {
     /// The connection that a request is in.
     fn into_connection(mut self) -> Example {
         self.layer = Layer::Connect;
+        if let Some(Value::Object(http)) = self.fields.get_mut("http") {
+            http.retain(|name, _| matches!(name.as_str(), "host" | "scheme"));
+        }
+        put(&mut self.fields, Field::HttpMethod, None, "CONNECT".into());
+        put(&mut self.fields, Field::HttpPath, None, "/".into());
         self
     }
 
-    /// The agent that the region is about, if it is about one.
+    /// The request at another port, where the port is known and does not matter to who decides.
+    fn at_port(mut self, port: u16) -> Option<Example> {
+        if self.region.iter().any(|part| part.starts_with("network.port ")) {
+            return None;
+        }
+        self.get(Field::NetworkPort)?;
+        put(&mut self.fields, Field::NetworkPort, None, port.into());
+        Some(self)
+    }
+
+    /// What the region says of the agent, if it says something: `is x`.
     pub fn agent(&self) -> Option<&str> {
-        self.region.iter().find_map(|part| part.strip_prefix("agent.name is `")?.strip_suffix('`')).or_else(|| {
-            let named = self.region.iter().any(|part| part.starts_with("agent.name "));
-            named.then(|| self.get(Field::AgentName)?.as_str()).flatten()
-        })
+        self.region.iter().find_map(|part| part.strip_prefix("agent.name "))
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn usual(source: &Source) -> &'static [&'static str] {
         Field::DnsRecordType => &["A", "AAAA", "HTTPS", "CNAME", "TXT", "MX", "SRV"],
         Field::NetworkProtocol => &["tcp", "udp", "icmp", "icmpv6", "sctp"],
         Field::HttpScheme => &["http", "https"],
-        Field::AgentName => &["agent", "another", "other-agent"],
+        Field::AgentName => &["some-agent", "another-agent", "other-agent"],
         _ => &["x", "", "other", "value"],
     }
 }

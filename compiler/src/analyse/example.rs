@@ -59,7 +59,7 @@ pub(super) fn example(formulas: &Formulas, layer: Layer, way: Option<&Rc<Path>>)
     Some(Example { layer, fields, region })
 }
 
-fn put(fields: &mut Map<String, Value>, field: Field, key: Option<&str>, value: Value) {
+pub(super) fn put(fields: &mut Map<String, Value>, field: Field, key: Option<&str>, value: Value) {
     let (namespace, name) = field.name().split_once('.').unwrap_or((field.name(), ""));
     let group = fields.entry(namespace).or_insert_with(|| Value::Object(Map::new()));
     let Some(group) = group.as_object_mut() else { return };
@@ -89,7 +89,8 @@ fn complete(fields: &mut Map<String, Value>, layer: Layer) {
         .find_map(|field| get(fields, field))
         .cloned()
         .unwrap_or_else(|| "other.example".into());
-    let tls = matches!(layer, Layer::Connect | Layer::Https);
+    let scheme = get(fields, Field::HttpScheme).and_then(Value::as_str);
+    let plain = layer == Layer::Http || (layer == Layer::Response && scheme == Some("http"));
     for row in FIELDS {
         let Some(knowledge) = row.field.knowledge(layer) else { continue };
         if get(fields, row.field).is_some() {
@@ -104,7 +105,7 @@ fn complete(fields: &mut Map<String, Value>, layer: Layer) {
                 _ => name.clone(),
             },
             (_, Field::NetworkIp) => "203.0.113.7".into(),
-            (_, Field::NetworkPort) => if tls || layer != Layer::Http { 443 } else { 80 }.into(),
+            (_, Field::NetworkPort) => if plain { 80 } else { 443 }.into(),
             (_, Field::NetworkProtocol) => "tcp".into(),
             (_, Field::HttpMethod) => "GET".into(),
             (_, Field::HttpPath) => "/".into(),

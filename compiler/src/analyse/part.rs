@@ -32,13 +32,121 @@ pub(super) fn words(inside: &[&Part], outside: &[&Part]) -> Option<String> {
     let (inside, outside) = (joined(inside), joined(outside));
     let ranges = inside.iter().chain(&outside).all(|part| matches!(part, Part::Numbers(..) | Part::Addresses(..)));
     let by_exclusion = inside.contains(&Part::Other) || (ranges && inside.len() > outside.len());
-    Some(if !by_exclusion {
-        list(&inside, "is ")
-    } else if outside.len() <= NAMED {
-        format!("is other than {}", list(&outside, ""))
+    Some(if by_exclusion {
+        if outside.len() <= NAMED {
+            none_of(&outside.iter().collect::<Vec<_>>())
+        } else {
+            "is anything else".to_owned()
+        }
     } else {
-        "is anything else".to_owned()
+        let mut text = list(&inside);
+        // What lies within the words for the class and is a class of its own.
+        let but: Vec<&Part> =
+            outside.iter().filter(|part| inside.iter().any(|class| lies_within(part, class))).collect();
+        if !but.is_empty() {
+            text.push_str(" but ");
+            text.push_str(&if but.len() <= NAMED {
+                none_of(&but)
+            } else {
+                "is in none of the other classes".to_owned()
+            });
+        }
+        text
     })
+}
+
+/// The single sayings of a class of texts: `begins with x` and `ends with y`.
+fn sayings(words: &str) -> Vec<String> {
+    let closed = |part: &str| if part.ends_with('`') { part.to_owned() } else { format!("{part}`") };
+    words.split("` and ").map(closed).collect()
+}
+
+/// What a saying says, and of which text.
+fn parts_of(saying: &str) -> Option<(&str, &str)> {
+    let (verb, text) = saying.split_once('`')?;
+    Some((verb.trim_end(), text.strip_suffix('`')?))
+}
+
+/// Whether the words for the class `outer` are true of what is in `part`, as far as that can be told from words.
+fn lies_within(part: &Part, outer: &Part) -> bool {
+    let Part::Texts(outer) = outer else { return false };
+    let outer = sayings(outer);
+    match part {
+        Part::Text(text) => outer.iter().all(|saying| match parts_of(saying) {
+            Some(("begins with", prefix)) => text.starts_with(prefix),
+            Some(("ends with", suffix)) => text.ends_with(suffix),
+            Some(("contains", piece)) => text.contains(piece),
+            Some((_, suffix)) => text.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.')),
+            None => false,
+        }),
+        Part::Texts(words) => {
+            let inner = sayings(words);
+            outer.iter().all(|saying| {
+                inner.iter().any(|other| {
+                    saying == other
+                        || match (parts_of(saying), parts_of(other)) {
+                            (Some(("begins with", prefix)), Some(("begins with", longer))) => {
+                                longer.starts_with(prefix)
+                            }
+                            (Some(("ends with", suffix)), Some(("ends with", longer))) => longer.ends_with(suffix),
+                            (Some(("contains", piece)), Some((verb, longer))) => {
+                                verb != "matches" && longer.contains(piece)
+                            }
+                            _ => false,
+                        }
+                })
+            })
+        }
+        _ => false,
+    }
+}
+
+/// That a value is in none of some classes: first those that are named outright.
+fn none_of(parts: &[&Part]) -> String {
+    let named: Vec<Part> = parts
+        .iter()
+        .filter(|part| !matches!(part, Part::Texts(_) | Part::Missing))
+        .map(|part| (*part).clone())
+        .collect();
+    let mut said = Vec::new();
+    if !named.is_empty() {
+        said.push(format!("is other than {}", joined_by_or(named.iter().map(item).collect())));
+    }
+    for part in parts {
+        // `a.x` and `a.b.x` together are all that is under `x`.
+        let (one, several) = ("one label under", "several labels under");
+        let pair = |from: &str, to: &str, words: &str| {
+            let other = words.strip_prefix(from).map(|rest| format!("{to}{rest}"));
+            other.is_some_and(|other| parts.iter().any(|part| matches!(part, Part::Texts(words) if *words == other)))
+        };
+        match part {
+            Part::Texts(words) if pair(several, one, words) => {}
+            Part::Texts(words) if pair(one, several, words) => {
+                said.push(format!("is not {}", words.trim_start_matches("one label ")));
+            }
+            Part::Texts(words) => said.push(negated(words)),
+            Part::Missing => said.push("is not missing".to_owned()),
+            _ => {}
+        }
+    }
+    said.join(" and ")
+}
+
+/// The contrary of what is said of texts.
+fn negated(words: &str) -> String {
+    let sayings = sayings(words);
+    let [saying] = sayings.as_slice() else { return format!("not both {words}") };
+    for (verb, contrary) in [
+        ("begins with", "does not begin with"),
+        ("ends with", "does not end with"),
+        ("contains", "does not contain"),
+        ("matches", "does not match"),
+    ] {
+        if let Some(rest) = saying.strip_prefix(verb) {
+            return format!("{contrary}{rest}");
+        }
+    }
+    format!("is not {saying}")
 }
 
 /// Ranges that touch as one, in order.
@@ -66,16 +174,26 @@ fn touch(high: IpAddr, low: IpAddr) -> bool {
     }
 }
 
-fn list(parts: &[Part], verb: &str) -> String {
+fn list(parts: &[Part]) -> String {
     let mut items: Vec<String> = parts.iter().take(NAMED).map(item).collect();
-    // The verb once for all that are named outright; the others have their own.
-    if let Some((_, item)) = parts.iter().zip(&mut items).find(|(part, _)| !matches!(part, Part::Texts(_))) {
-        item.insert_str(0, verb);
+    // The verb once for all that are named outright; most others have their own.
+    let verbless = |part: &Part| match part {
+        Part::Texts(words) => {
+            words.starts_with("one label") || words.starts_with("several labels") || words.starts_with("under")
+        }
+        _ => true,
+    };
+    if let Some((_, item)) = parts.iter().zip(&mut items).find(|(part, _)| verbless(part)) {
+        item.insert_str(0, "is ");
     }
     let more = parts.len().saturating_sub(NAMED);
     if more > 0 {
         return format!("{} or {more} more", items.join(", "));
     }
+    joined_by_or(items)
+}
+
+fn joined_by_or(items: Vec<String>) -> String {
     match items.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => items.concat(),

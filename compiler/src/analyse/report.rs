@@ -7,11 +7,14 @@ use serde_json::{Value, json};
 
 use super::diff::{Change, Difference, Kind};
 use super::query::{Answer, Wanted, Witness};
+use crate::diag::deceives;
 use crate::resolve::Rule;
+
+const EVERY_AGENT: &str = "every agent";
 
 fn place(rule: Option<&Rule>) -> String {
     match rule {
-        Some(rule) => format!("{} ({}:{})", rule.id, rule.span.file.name, rule.span.line()),
+        Some(rule) => format!("{} ({}:{})", rule.id, plain(&rule.span.file.name), rule.span.line()),
         None => "default".to_owned(),
     }
 }
@@ -41,26 +44,36 @@ impl Kind {
 }
 
 impl Change<'_> {
+    /// Whom it is about.
     fn agent(&self) -> String {
-        let agents: Option<Vec<&str>> = self.examples.iter().map(|example| example.agent()).collect();
-        match agents {
-            Some(mut agents) => {
-                agents.sort_unstable();
-                agents.dedup();
-                let named = agents.iter().map(|agent| if agent.is_empty() { "without a name" } else { agent });
-                format!("agent {}", named.collect::<Vec<_>>().join(", "))
+        let said: Option<Vec<&str>> = self.examples.iter().map(|example| example.agent()).collect();
+        let Some(mut said) = said else { return EVERY_AGENT.to_owned() };
+        said.sort_unstable();
+        said.dedup();
+        let words = |said: &str| {
+            if said == "is ``" {
+                "agents without a name".to_owned()
+            } else if let Some(other) = said.strip_prefix("is other than ") {
+                match other {
+                    "``" => "every agent with a name".to_owned(),
+                    _ => format!("every agent but {}", other.replace("``", "those without a name")),
+                }
+            } else if let Some(names) = said.strip_prefix("is `") {
+                format!("agent `{}", names.replace("``", "without a name"))
+            } else {
+                format!("agents whose name {said}")
             }
-            None => "every agent".to_owned(),
-        }
+        };
+        said.into_iter().map(words).collect::<Vec<_>>().join("; ")
     }
 
-    fn sides(&self) -> (String, String) {
+    fn sides(&self, place: &dyn Fn(Option<&Rule>) -> String) -> [String; 2] {
         let [before, after] = match self.kind {
             Kind::Allowed => ["refused by", "allowed by"],
             Kind::Refused => ["allowed by", "refused by"],
-            _ => ["allowed by", "allowed by"],
+            Kind::Loosened | Kind::Changed | Kind::Tightened => ["allowed by", "allowed by"],
         };
-        (format!("{before} {}", place(self.before)), format!("{after} {}", place(self.after)))
+        [format!("{before} {}", place(self.before)), format!("{after} {}", place(self.after))]
     }
 
     fn json(&self) -> Value {
@@ -83,7 +96,20 @@ impl Change<'_> {
 
 /// A region in words.
 fn region(parts: &[String]) -> String {
-    if parts.is_empty() { "any request".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "any request".to_owned() } else { plain(&parts.join(", ")) }
+}
+
+/// Text on one line, in which nothing moves the cursor or passes for something else: rules under review are foreign.
+fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || deceives(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 impl Difference<'_> {
@@ -94,7 +120,8 @@ impl Difference<'_> {
         let count = |widens: bool| self.changes.iter().filter(|change| change.kind.widens() == widens).count();
         let mut text = match (count(true), count(false)) {
             (0, 0) => String::new(),
-            (0, other) => format!("{other} change{}, none of which opens anything.", if other == 1 { "" } else { "s" }),
+            (0, 1) => "1 change, which opens nothing.".to_owned(),
+            (0, other) => format!("{other} changes, none of which opens anything."),
             (open, 0) => {
                 format!("{open} change{} that open{} something.", plural(open), if open == 1 { "s" } else { "" })
             }
@@ -130,9 +157,9 @@ impl Difference<'_> {
                 let _ = writeln!(text, "{}{}", if kind.is_some() { "\n" } else { "" }, change.kind.title());
                 kind = Some(change.kind);
             }
-            let (before, after) = change.sides();
+            let [before, after] = change.sides(&place);
             let Some(example) = change.examples.first() else { continue };
-            let _ = writeln!(text, "  {}, {}: {}", change.agent(), change.layer, example.human());
+            let _ = writeln!(text, "  {}, {}: {}", plain(&change.agent()), change.layer, plain(&example.human()));
             let _ = writeln!(text, "    before  {before}\n    now     {after}");
             for what in &change.what {
                 let _ = writeln!(text, "    change  {what}");
@@ -152,10 +179,10 @@ impl Difference<'_> {
         text
     }
 
-    /// To be posted on a pull request.
+    /// To be posted on a pull request. Whatever comes out of rules stands in code spans, where it says nothing to Markdown.
     pub fn markdown(&self) -> String {
-        let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ");
         let mut text = format!("### What this change of rules does\n\n{}\n", self.verdict());
+        let place = |rule: Option<&Rule>| rule.map_or_else(|| "default".to_owned(), |rule| cell(&place(Some(rule))));
         let mut kind = None;
         for change in &self.changes {
             if kind != Some(change.kind) {
@@ -166,23 +193,26 @@ impl Difference<'_> {
                 );
                 kind = Some(change.kind);
             }
-            let (before, after) = change.sides();
+            let [before, mut after] = change.sides(&place);
+            for what in &change.what {
+                let _ = write!(after, "<br>{}", cell(what));
+            }
             let Some(example) = change.examples.first() else { continue };
+            let agent = match change.agent() {
+                agent if agent == EVERY_AGENT => agent,
+                agent => cell(&agent),
+            };
             let mut regions: Vec<String> =
                 change.examples.iter().map(|example| cell(&region(&example.region))).collect();
             if change.more {
                 regions.push("and more".to_owned());
             }
-            let what: String = change.what.iter().map(|what| format!("; {}", cell(what))).collect();
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {}{what} |",
-                cell(&change.agent()),
+                "| {agent} | {} | {} | {} | {before} | {after} |",
                 change.layer,
-                code(&cell(&example.human())),
+                cell(&example.human()),
                 regions.join("<br>"),
-                cell(&before),
-                cell(&after),
             );
         }
         text
@@ -204,6 +234,21 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
+/// A cell of a table that holds any text, as a code span. A bar ends a cell there, too, unless a backslash stands before it
+/// that is not itself escaped (GFM, section 4.10): after an odd number of them two are needed, of which one is seen.
+fn cell(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut backslashes = 0_usize;
+    for character in plain(text).chars() {
+        if character == '|' {
+            escaped.push_str(if backslashes.is_multiple_of(2) { "\\" } else { "\\\\" });
+        }
+        backslashes = if character == '\\' { backslashes + 1 } else { 0 };
+        escaped.push(character);
+    }
+    code(&escaped)
+}
+
 /// A code span that holds any text (CommonMark, section 6.1).
 fn code(text: &str) -> String {
     let mut longest = 0;
@@ -213,14 +258,15 @@ fn code(text: &str) -> String {
         longest = longest.max(run);
     }
     let fence = "`".repeat(longest + 1);
-    let pad = if longest > 0 { " " } else { "" };
+    // A blank at each end is taken off where both are there and something else is, too.
+    let pad = if longest > 0 || text.starts_with(' ') { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
 impl Witness<'_> {
     fn line(&self) -> String {
         let tunnel = if self.tunnelled { ", unseen inside a tunnel" } else { "" };
-        format!("{}{tunnel}", self.example.human())
+        format!("{}{tunnel}", plain(&self.example.human()))
     }
 }
 

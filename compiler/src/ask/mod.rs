@@ -88,6 +88,7 @@ impl Compiled {
                 Err(damaged(name, ArtifactError::Digest))
             }
         };
+        checked(file::NFT)?;
         let dns = DnsTable::from_bytes(checked(file::DNS)?.into()).map_err(|error| damaged(file::DNS, error))?;
         let program =
             MatchProgram::from_bytes(checked(file::PROXY)?.into()).map_err(|error| damaged(file::PROXY, error))?;
