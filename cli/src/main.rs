@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod asked;
+mod ca;
 mod compile;
 mod completions;
 mod diff;
@@ -38,6 +39,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Ca(ca::Args),
     Compile(compile::Args),
     Completions(completions::Args),
     Diff(diff::Args),
@@ -66,12 +68,15 @@ enum Exit {
     Usage = 2,
     /// Something becomes reachable that was not, and that was asked to fail.
     Widened = 3,
+    /// There is no such thing.
+    Missing = 6,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = Output::new();
     let exit = match cli.command {
+        Command::Ca(args) => ca::run(&args, &mut out),
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
         Command::Diff(args) => diff::run(&args, &mut out),

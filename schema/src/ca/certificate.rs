@@ -155,6 +155,12 @@ impl CaCertificate {
         self.public_key == public_key
     }
 
+    /// The domains it is constrained to, none for one without constraints; `None` when its constraints are others than
+    /// [`Wanted`](super::Wanted) can ask for.
+    pub fn only_domains(&self) -> Option<Vec<String>> {
+        self.constraints.only_domains()
+    }
+
     /// Whether clients accept a certificate of this authority for this host, as far as its constraints on names go.
     pub fn permits(&self, host: &Host) -> bool {
         self.constraints.permit(host)

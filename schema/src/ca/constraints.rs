@@ -34,6 +34,14 @@ impl Constraints {
         Ok(Constraints { permitted: side(&found.permitted_subtrees)?, excluded: side(&found.excluded_subtrees)? })
     }
 
+    /// The permitted domains, when nothing else is said but that no address is permitted.
+    pub(super) fn only_domains(&self) -> Option<Vec<String>> {
+        let whole = |length: usize| Network { address: vec![0; length], mask: vec![0; length] };
+        let no_address = Subtrees { domains: Vec::new(), networks: vec![whole(4), whole(16)] };
+        let ours = if self.permitted.domains.is_empty() { Subtrees::default() } else { no_address };
+        (self.permitted.networks.is_empty() && self.excluded == ours).then(|| self.permitted.domains.clone())
+    }
+
     pub(super) fn permit(&self, host: &Host) -> bool {
         let (said, permitted, excluded) = match host {
             Host::Name(name) => {

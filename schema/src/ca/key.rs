@@ -39,23 +39,23 @@ enum Kind {
 }
 
 /// A private key and the algorithm it signs with.
-pub struct CaKey {
+pub struct PrivateKey {
     kind: Kind,
     algorithm: &'static SignatureAlgorithm,
 }
 
-impl std::fmt::Debug for CaKey {
+impl std::fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CaKey(..)")
+        f.write_str("PrivateKey(..)")
     }
 }
 
-impl CaKey {
+impl PrivateKey {
     /// Makes a key. One of [`Algorithm::Rsa`] takes about half a second, the others some 20 µs.
     ///
     /// # Errors
     /// [`CaError::Making`] when the library cannot.
-    pub fn generate(algorithm: Algorithm) -> Result<CaKey, CaError> {
+    pub fn generate(algorithm: Algorithm) -> Result<PrivateKey, CaError> {
         let making = |_| CaError::Making;
         let ecdsa = |how| EcdsaKeyPair::generate(how).map(Kind::Ecdsa).map_err(making);
         let (kind, algorithm) = match algorithm {
@@ -65,7 +65,7 @@ impl CaKey {
             Algorithm::EcdsaP384 => (ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING)?, &PKCS_ECDSA_P384_SHA384),
             Algorithm::EcdsaP256 => (ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING)?, &PKCS_ECDSA_P256_SHA256),
         };
-        Ok(CaKey { kind, algorithm })
+        Ok(PrivateKey { kind, algorithm })
     }
 
     /// Reads the one private key of a PEM text: PKCS #8, PKCS #1 or SEC 1; RSA from 2048 bits, P-256, P-384, P-521 or
@@ -73,7 +73,7 @@ impl CaKey {
     ///
     /// # Errors
     /// A text without exactly one unencrypted private key, and a key of another kind.
-    pub fn from_pem(text: &str) -> Result<CaKey, CaError> {
+    pub fn from_pem(text: &str) -> Result<PrivateKey, CaError> {
         let blocks = pem::decode(text)?;
         let mut keys = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY"));
         let key = keys.next().ok_or(CaError::NoKey)?;
@@ -81,19 +81,19 @@ impl CaKey {
             return Err(CaError::Pem("there is more than one private key"));
         }
         match key.label.as_str() {
-            "PRIVATE KEY" => CaKey::ecdsa(&key.bytes)
-                .or_else(|| RsaKeyPair::from_pkcs8(&key.bytes).ok().map(CaKey::rsa))
-                .or_else(|| Ed25519KeyPair::from_pkcs8_maybe_unchecked(&key.bytes).ok().map(CaKey::ed25519)),
-            "EC PRIVATE KEY" => CaKey::ecdsa(&key.bytes),
-            "RSA PRIVATE KEY" => RsaKeyPair::from_der(&key.bytes).ok().map(CaKey::rsa),
+            "PRIVATE KEY" => PrivateKey::ecdsa(&key.bytes)
+                .or_else(|| RsaKeyPair::from_pkcs8(&key.bytes).ok().map(PrivateKey::rsa))
+                .or_else(|| Ed25519KeyPair::from_pkcs8_maybe_unchecked(&key.bytes).ok().map(PrivateKey::ed25519)),
+            "EC PRIVATE KEY" => PrivateKey::ecdsa(&key.bytes),
+            "RSA PRIVATE KEY" => RsaKeyPair::from_der(&key.bytes).ok().map(PrivateKey::rsa),
             "ENCRYPTED PRIVATE KEY" => return Err(CaError::Pem("the private key must not be encrypted")),
             _ => None,
         }
-        .filter(CaKey::is_long_enough)
+        .filter(PrivateKey::is_long_enough)
         .ok_or(CaError::KeyKind)
     }
 
-    fn ecdsa(bytes: &[u8]) -> Option<CaKey> {
+    fn ecdsa(bytes: &[u8]) -> Option<PrivateKey> {
         [
             (&ECDSA_P256_SHA256_ASN1_SIGNING, &PKCS_ECDSA_P256_SHA256),
             (&ECDSA_P384_SHA384_ASN1_SIGNING, &PKCS_ECDSA_P384_SHA384),
@@ -102,16 +102,25 @@ impl CaKey {
         .into_iter()
         .find_map(|(how, algorithm)| {
             let pair = EcdsaKeyPair::from_private_key_der(how, bytes).ok()?;
-            Some(CaKey { kind: Kind::Ecdsa(pair), algorithm })
+            Some(PrivateKey { kind: Kind::Ecdsa(pair), algorithm })
         })
     }
 
-    fn rsa(pair: RsaKeyPair) -> CaKey {
-        CaKey { kind: Kind::Rsa(pair), algorithm: &PKCS_RSA_SHA256 }
+    fn rsa(pair: RsaKeyPair) -> PrivateKey {
+        PrivateKey { kind: Kind::Rsa(pair), algorithm: &PKCS_RSA_SHA256 }
     }
 
-    fn ed25519(pair: Ed25519KeyPair) -> CaKey {
-        CaKey { kind: Kind::Ed25519(pair), algorithm: &PKCS_ED25519 }
+    fn ed25519(pair: Ed25519KeyPair) -> PrivateKey {
+        PrivateKey { kind: Kind::Ed25519(pair), algorithm: &PKCS_ED25519 }
+    }
+
+    /// What to ask for to get another like it; the nearest of those that are made here.
+    pub fn kind(&self) -> Algorithm {
+        match &self.kind {
+            Kind::Rsa(_) => Algorithm::Rsa,
+            Kind::Ecdsa(_) if self.algorithm == &PKCS_ECDSA_P256_SHA256 => Algorithm::EcdsaP256,
+            Kind::Ecdsa(_) | Kind::Ed25519(_) => Algorithm::EcdsaP384,
+        }
     }
 
     fn is_long_enough(&self) -> bool {
@@ -126,17 +135,24 @@ impl CaKey {
     /// # Errors
     /// [`CaError::Making`] when the library cannot.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, CaError> {
-        let pem = |bytes: &[u8]| pem::encode("PRIVATE KEY", bytes);
+        self.with_pkcs8(|bytes| pem::encode("PRIVATE KEY", bytes))
+    }
+
+    /// Lends the key as PKCS #8 in DER, which is cleared afterwards.
+    ///
+    /// # Errors
+    /// [`CaError::Making`] when the library cannot.
+    pub fn with_pkcs8<T>(&self, borrow: impl FnOnce(&[u8]) -> T) -> Result<T, CaError> {
         match &self.kind {
-            Kind::Ecdsa(pair) => pair.to_pkcs8v1().map(|der| pem(der.as_ref())),
-            Kind::Ed25519(pair) => pair.to_pkcs8v1().map(|der| pem(der.as_ref())),
-            Kind::Rsa(pair) => AsDer::as_der(pair).map(|der| pem(der.as_ref())),
+            Kind::Ecdsa(pair) => pair.to_pkcs8v1().map(|der| borrow(der.as_ref())),
+            Kind::Ed25519(pair) => pair.to_pkcs8v1().map(|der| borrow(der.as_ref())),
+            Kind::Rsa(pair) => AsDer::as_der(pair).map(|der| borrow(der.as_ref())),
         }
         .map_err(|_| CaError::Making)
     }
 }
 
-impl PublicKeyData for CaKey {
+impl PublicKeyData for PrivateKey {
     fn der_bytes(&self) -> &[u8] {
         match &self.kind {
             Kind::Ecdsa(pair) => pair.public_key().as_ref(),
@@ -150,7 +166,7 @@ impl PublicKeyData for CaKey {
     }
 }
 
-impl SigningKey for CaKey {
+impl SigningKey for PrivateKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         let random = SystemRandom::new();
         match &self.kind {
@@ -172,8 +188,8 @@ mod tests {
     #[test]
     fn keys_survive_their_text() {
         for algorithm in [Algorithm::Rsa, Algorithm::EcdsaP384, Algorithm::EcdsaP256] {
-            let key = CaKey::generate(algorithm).unwrap();
-            let again = CaKey::from_pem(&key.to_pem().unwrap()).unwrap();
+            let key = PrivateKey::generate(algorithm).unwrap();
+            let again = PrivateKey::from_pem(&key.to_pem().unwrap()).unwrap();
             assert_eq!(key.der_bytes(), again.der_bytes());
             assert!(key.algorithm() == again.algorithm());
         }
@@ -181,13 +197,13 @@ mod tests {
 
     #[test]
     fn a_key_does_not_show_itself() {
-        let key = CaKey::generate(Algorithm::EcdsaP256).unwrap();
-        assert_eq!(format!("{key:?}"), "CaKey(..)");
+        let key = PrivateKey::generate(Algorithm::EcdsaP256).unwrap();
+        assert_eq!(format!("{key:?}"), "PrivateKey(..)");
     }
 
     #[test]
     fn what_is_no_single_plain_key_is_refused() {
-        let key = CaKey::generate(Algorithm::EcdsaP256).unwrap().to_pem().unwrap();
+        let key = PrivateKey::generate(Algorithm::EcdsaP256).unwrap().to_pem().unwrap();
         let small = RsaKeyPair::from_pkcs8(b"").err();
         assert!(small.is_some());
         for (text, expected) in [
@@ -197,7 +213,7 @@ mod tests {
             (key.replace("PRIVATE", "DSA PRIVATE"), "neither RSA"),
             (pem::encode("PRIVATE KEY", b"nonsense").to_string(), "neither RSA"),
         ] {
-            let error = CaKey::from_pem(&text).unwrap_err().to_string();
+            let error = PrivateKey::from_pem(&text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

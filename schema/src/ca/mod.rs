@@ -6,6 +6,7 @@
 mod certificate;
 mod constraints;
 mod key;
+mod leaf;
 mod pem;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -17,7 +18,8 @@ use rcgen::{
 };
 
 pub use certificate::{CaCertificate, bundle, certificate_pem, text};
-pub use key::{Algorithm, CaKey};
+pub use key::{Algorithm, PrivateKey};
+pub use leaf::Issuer;
 pub use zeroize::Zeroizing;
 
 use crate::host::Host;
@@ -64,6 +66,15 @@ pub enum CaError {
         /// Until when it was.
         not_after: String,
     },
+    /// The subject has a form that what it signs could not repeat.
+    #[error("the certificate's subject has a form that cannot be used here, such as the same attribute twice")]
+    Subject,
+    /// The authority's constraints on names leave this host out.
+    #[error("the certificate authority may not sign for {host}: its constraints on names leave it out")]
+    NotPermitted {
+        /// The host.
+        host: String,
+    },
     /// A constraint on names that is no domain.
     #[error("`{0}` is not a domain: write for example `example.com`, which stands for all names below it too")]
     Constraint(String),
@@ -95,7 +106,7 @@ pub struct Authority {
     /// The certificate.
     pub certificate: CaCertificate,
     /// Its private key.
-    pub key: CaKey,
+    pub key: PrivateKey,
 }
 
 impl Authority {
@@ -107,7 +118,7 @@ impl Authority {
     /// [`CaError::Constraint`] for what is no domain, [`CaError::Making`] when the library cannot.
     pub fn make(wanted: &Wanted) -> Result<Authority, CaError> {
         let domains = wanted.domains.iter().map(|domain| domain_of(domain)).collect::<Result<Vec<_>, _>>()?;
-        let key = CaKey::generate(wanted.algorithm)?;
+        let key = PrivateKey::generate(wanted.algorithm)?;
         let serial = serial()?;
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = DistinguishedName::new();
@@ -137,17 +148,17 @@ impl Authority {
     /// Reads an authority from the texts of its two files.
     ///
     /// # Errors
-    /// Whatever [`CaCertificate::from_pem`], [`CaKey::from_pem`] and [`CaCertificate::valid_at`] refuse, and
+    /// Whatever [`CaCertificate::from_pem`], [`PrivateKey::from_pem`] and [`CaCertificate::valid_at`] refuse, and
     /// [`CaError::Mismatch`].
     pub fn from_pem(certificate: &str, key: &str, now: SystemTime) -> Result<Authority, CaError> {
-        Authority::of(CaCertificate::from_pem(certificate)?, CaKey::from_pem(key)?, now)
+        Authority::of(CaCertificate::from_pem(certificate)?, PrivateKey::from_pem(key)?, now)
     }
 
     /// The same of what has been read.
     ///
     /// # Errors
     /// As [`Authority::from_pem`].
-    pub fn of(certificate: CaCertificate, key: CaKey, now: SystemTime) -> Result<Authority, CaError> {
+    pub fn of(certificate: CaCertificate, key: PrivateKey, now: SystemTime) -> Result<Authority, CaError> {
         if !certificate.is_of(key.der_bytes()) {
             return Err(CaError::Mismatch);
         }
@@ -166,6 +177,20 @@ pub fn serial() -> Result<[u8; 16], CaError> {
     let [first, ..] = &mut serial;
     *first = *first & 0x7f | 0x40;
     Ok(serial)
+}
+
+/// Why a file with this mode and owner does not hold a key in confidence, when `caller` is who reads it; `None` when it does.
+pub fn exposed(mode: u32, owner: u32, caller: u32) -> Option<String> {
+    const BEYOND_0600: u32 = 0o7177;
+    if mode & BEYOND_0600 != 0 {
+        return Some(format!("its mode is {:04o}, broader than 0600: run `chmod 600` on it", mode & 0o7777));
+    }
+    if owner != caller && owner != 0 {
+        return Some(format!(
+            "it belongs to user {owner}, who can read and change it: it must be user {caller}'s or root's"
+        ));
+    }
+    None
 }
 
 fn domain_of(text: &str) -> Result<String, CaError> {

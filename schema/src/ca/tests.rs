@@ -126,7 +126,7 @@ fn an_intermediate_comes_with_what_leads_to_its_root() {
             parameters.distinguished_name.push(DnType::CommonName, "a root");
             parameters
         },
-        CaKey::generate(Algorithm::EcdsaP256).unwrap(),
+        PrivateKey::generate(Algorithm::EcdsaP256).unwrap(),
     );
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -134,7 +134,7 @@ fn an_intermediate_comes_with_what_leads_to_its_root() {
     let root_pem = parameters.self_signed(root.key()).unwrap().pem();
     parameters.distinguished_name.push(DnType::CommonName, "below it");
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    let key = CaKey::generate(Algorithm::EcdsaP256).unwrap();
+    let key = PrivateKey::generate(Algorithm::EcdsaP256).unwrap();
     let below = parameters.signed_by(&key, &root).unwrap().pem();
     let key = key.to_pem().unwrap();
     let authority = Authority::from_pem(&format!("{below}{root_pem}"), &key, SystemTime::now()).unwrap();
@@ -142,6 +142,34 @@ fn an_intermediate_comes_with_what_leads_to_its_root() {
     assert_eq!(authority.certificate.intermediates().collect::<Vec<_>>(), [authority.certificate.der()]);
     assert_eq!(bundle(&authority.certificate.to_pem()).unwrap().len(), 2);
     assert_eq!(made(&[]).certificate.intermediates().count(), 0, "clients have the root");
+}
+
+#[test]
+fn a_key_that_others_reach_is_exposed() {
+    for (mode, owner) in [(0o100_600, 7), (0o100_400, 7), (0o100_600, 0), (0o100_000, 7)] {
+        assert_eq!(exposed(mode, owner, 7), None);
+    }
+    for mode in [0o100_644, 0o100_640, 0o100_604, 0o100_601, 0o100_610, 0o100_620, 0o100_700, 0o104_600] {
+        assert!(exposed(mode, 7, 7).is_some_and(|why| why.contains("broader than 0600")), "{mode:o}");
+    }
+    assert!(exposed(0o100_600, 8, 7).is_some_and(|why| why.contains("user 8")));
+}
+
+#[test]
+fn an_authority_tells_by_which_wishes_it_could_be_made_again() {
+    let wishes = |authority: &Authority| (authority.key.kind(), authority.certificate.only_domains());
+    assert_eq!(wishes(&made(&[])), (Algorithm::EcdsaP256, Some(vec![])));
+    assert_eq!(wishes(&made(&["b.test", "a.test"])).1, Some(vec!["b.test".to_owned(), "a.test".to_owned()]));
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.name_constraints = Some(NameConstraints {
+        permitted_subtrees: Vec::new(),
+        excluded_subtrees: vec![GeneralSubtree::DnsName("secret.test".to_owned())],
+    });
+    let key = PrivateKey::generate(Algorithm::EcdsaP384).unwrap();
+    let other = parameters.self_signed(&key).unwrap().pem();
+    assert_eq!(CaCertificate::from_pem(&other).unwrap().only_domains(), None);
+    assert_eq!(key.kind(), Algorithm::EcdsaP384);
 }
 
 #[test]
