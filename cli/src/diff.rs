@@ -3,18 +3,22 @@
 use clap::ValueEnum;
 use outcall_compiler::analyse::diff;
 
+use crate::Exit;
 use crate::output::Output;
-use crate::{Exit, policies};
+use crate::policies::{self, Absent};
 
 /// Compare two policies: what becomes reachable, what stops, what is treated otherwise, each with a request that shows it
 ///
-/// Exits with 3 when something becomes reachable and `--deny widening` is given, with 1 when rules do not compile, and
-/// with 2 when it was called wrongly.
+/// Exits with 0 when the two were compared, with 1 when rules do not compile, and with 2 when it was called wrongly or
+/// something could not be read. With --deny widening, exits with 3 when something becomes reachable, or when it could not be
+/// proven that nothing does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "OLD and NEW are each
   a directory of rules, or a rule file
   a directory of artifacts
-  git:REV[:PATH]   the rules at a revision, PATH being rules.d when it is not given")]
+  git:REV[:PATH]   the rules at a revision, PATH being rules.d when it is not given
+
+Where a revision has no rules yet, OLD is a policy that blocks everything; NEW must be there.")]
 pub(crate) struct Args {
     /// What was
     old: String,
@@ -47,11 +51,11 @@ enum Deny {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
-    let old = match policies::open(std::slice::from_ref(&args.old), out) {
+    let old = match policies::open(std::slice::from_ref(&args.old), Absent::BlocksAll, out) {
         Ok(policy) => policy,
         Err(exit) => return exit,
     };
-    let new = match policies::open(std::slice::from_ref(&args.new), out) {
+    let new = match policies::open(std::slice::from_ref(&args.new), Absent::Refused, out) {
         Ok(policy) => policy,
         Err(exit) => return exit,
     };

@@ -15,6 +15,8 @@ use crate::Exit;
 use crate::output::{Output, complain};
 
 /// Print compiled artifacts as text, after checking that they belong together
+///
+/// Exits with 0 when they do, with 1 when they do not or are damaged, and with 2 when one cannot be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A directory that `outcall compile -o` wrote

@@ -31,7 +31,18 @@ use output::Output;
 /// Rules are YAML files with conditions in CEL. They are compiled ahead of time into a kernel ruleset, a DNS table and a
 /// proxy program, which a small runtime enforces.
 #[derive(Debug, Parser)]
-#[command(name = "outcall", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "outcall",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit codes:
+  0  done; for `why`, it is allowed; for `query`, there is such a request
+  1  failed, or findings that fail; for `why`, it is refused; for `query`, there is none
+  2  called wrongly, or something could not be read or written
+  3  `diff --deny widening` found that something becomes reachable
+What `outcall run` started ends it with its own."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

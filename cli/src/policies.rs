@@ -13,11 +13,20 @@ use crate::Exit;
 use crate::compile::DEFAULT_PATH;
 use crate::output::{Output, complain};
 
+/// What a revision without rules stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// A policy that blocks everything: there were none yet.
+    BlocksAll,
+    /// A mistake in its name: an answer about no rules would pass for one about those that were meant.
+    Refused,
+}
+
 /// Opens what `git:REV[:PATH]`, a directory of artifacts, or paths to rules stand for. What is wrong is reported.
-pub(crate) fn open(words: &[String], out: &Output) -> Result<Policy, Exit> {
+pub(crate) fn open(words: &[String], absent: Absent, out: &Output) -> Result<Policy, Exit> {
     if let [word] = words {
         if let Some(rest) = word.strip_prefix("git:") {
-            return revision(rest, out);
+            return revision(rest, absent, out);
         }
         let directory = Path::new(word);
         if directory.join(file::MANIFEST).is_file() {
@@ -53,13 +62,17 @@ fn artifacts(directory: &Path) -> Result<Policy, Exit> {
 }
 
 /// `REV[:PATH]`, in the repository of the working directory.
-fn revision(text: &str, out: &Output) -> Result<Policy, Exit> {
+fn revision(text: &str, absent: Absent, out: &Output) -> Result<Policy, Exit> {
     let (revision, path) = text.split_once(':').unwrap_or((text, DEFAULT_PATH));
     let path = path.trim_end_matches('/');
     let files = at_revision(revision, path).map_err(|why| {
         complain(format_args!("git:{text}: {why}"));
         Exit::Usage
     })?;
+    if files.is_empty() && absent == Absent::Refused {
+        complain(format_args!("there are no rules at git:{text}"));
+        return Err(Exit::Usage);
+    }
     if files.is_empty() {
         complain(format_args!("there are no rules at git:{text}: taken for a policy that blocks everything"));
     }

@@ -2,10 +2,12 @@
 
 use clap::ValueEnum;
 use outcall_compiler::analyse::{Answer, Wanted, query};
-use outcall_compiler::cel;
+use outcall_compiler::cel::{self, CelError};
+use outcall_compiler::diag::{Finding, SourceFile, SourceSpan, render};
 
-use crate::output::{Format, Output, complain};
-use crate::{Exit, policies};
+use crate::Exit;
+use crate::output::{Format, Output};
+use crate::policies::{self, Absent};
 
 /// Ask whether any request that a CEL expression is true of can be allowed: an example, or the proof that none can
 ///
@@ -38,25 +40,18 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
     let condition = match cel::parse_and_check(expression, &cel::Env::rule()) {
         Ok(condition) => condition,
         Err(errors) => {
-            for error in errors {
-                let before = expression.get(..error.range.start).unwrap_or_default();
-                let column = before.chars().count();
-                let width = expression.get(error.range.clone()).unwrap_or_default().chars().count().max(1);
-                complain(format_args!(
-                    "{}: {}\n  {expression}\n  {}{}",
-                    error.code,
-                    error.message,
-                    " ".repeat(column),
-                    "^".repeat(width)
-                ));
-                if let Some(help) = &error.help {
-                    complain(format_args!("help: {help}"));
-                }
-            }
+            let file = SourceFile::new("EXPRESSION", expression.as_str());
+            let finding = |error: CelError| {
+                let span = SourceSpan { file: file.clone(), start: error.range.start, end: error.range.end };
+                let finding = Finding::at(error.code, span, error.message);
+                error.help.into_iter().fold(finding, Finding::help)
+            };
+            let findings: Vec<Finding> = errors.into_iter().map(finding).collect();
+            eprint!("{}", render::human(&findings, out.colour_of_errors()));
             return Exit::Usage;
         }
     };
-    let policy = match policies::open(paths, out) {
+    let policy = match policies::open(paths, Absent::Refused, out) {
         Ok(policy) => policy,
         Err(exit) => return exit,
     };

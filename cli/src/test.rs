@@ -9,7 +9,7 @@ use crate::{Exit, asked};
 
 /// Run the tests of a policy on its compiled programs, and say which rules they reach
 ///
-/// Exits with 0 when all pass and with 1 when one fails.
+/// Exits with 0 when all pass, with 1 when one fails, and with 2 when something could not be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Rule files and directories of them, a directory of artifacts, or `preset:NAME` for a preset with its own tests

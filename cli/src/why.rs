@@ -12,7 +12,7 @@ use crate::{Exit, asked};
 
 /// Explain what becomes of a request: at which layer, by which rule, and which rules nearly applied
 ///
-/// Exits with 0 when it is allowed and with 1 when it is refused.
+/// Exits with 0 when it is allowed, with 1 when it is refused, and with 2 when it could not be asked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Questions:
   GET https://api.example.com/v1/models   a request

@@ -390,6 +390,8 @@ fn wrong_messages_are_answered_and_the_session_goes_on() {
         let answer = client.until(|message| message["id"].is_null() && message.get("error").is_some());
         assert!(matches!(answer["error"]["code"].as_i64(), Some(-32700 | -32600)), "{body}: {answer}");
     }
+    client.raw(b"Content-Length: 16\r\n\r\n{\"method\": \"\xff\xfe\"}");
+    assert_eq!(client.until(|message| message["id"].is_null())["error"]["code"], -32700);
     client.raw(format!("Content-Length: 400\r\n\r\n{}{}", "[".repeat(200), "]".repeat(200)).as_bytes());
     client.until(|message| message["id"].is_null());
     // Notifications have no answer; these are wrong, unknown, or about nothing.
@@ -418,6 +420,8 @@ fn a_client_that_speaks_something_else_is_told_and_left() {
     let long = "x".repeat(100_000);
     for (bytes, words) in [
         ("GET / HTTP/1.1\r\n\r\n", "without a colon"),
+        ("Content-Length: 2.0\r\n\r\n{}", "Content-Length"),
+        ("Content-Length:\r\n\r\n{}", "Content-Length"),
         ("Content-Length: 5\n\nhello", "carriage return"),
         ("Content-Length: -5\r\n\r\n", "Content-Length"),
         ("Content-Length: 99999999999999999999\r\n\r\n", "Content-Length"),
@@ -440,6 +444,11 @@ fn a_client_that_speaks_something_else_is_told_and_left() {
         assert_eq!(status.code(), Some(1), "{bytes:.60}: {said}");
         assert!(said.starts_with("outcall: lost the client: ") && said.contains(words), "{bytes:.60}: {said}");
     }
+    let mut client = Client::start(&[]);
+    client.raw(b"Content-Length: 2\xff\r\n\r\n{}");
+    client.input = None;
+    let (status, said) = client.end();
+    assert_eq!((status.code(), said.as_str()), (Some(1), "outcall: lost the client: a header that is not text\n"));
     // An end between two messages is no error, but nobody said goodbye.
     let (status, said) = Client::start(&[]).end();
     assert_eq!((status.code(), said.as_str()), (Some(1), ""));
