@@ -1,5 +1,6 @@
 //! Classes of values in words.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// How many values are named before the rest is counted.
@@ -113,17 +114,7 @@ fn none_of(parts: &[&Part]) -> String {
         said.push(format!("is other than {}", joined_by_or(named.iter().map(item).collect())));
     }
     for part in parts {
-        // `a.x` and `a.b.x` together are all that is under `x`.
-        let (one, several) = ("one label under", "several labels under");
-        let pair = |from: &str, to: &str, words: &str| {
-            let other = words.strip_prefix(from).map(|rest| format!("{to}{rest}"));
-            other.is_some_and(|other| parts.iter().any(|part| matches!(part, Part::Texts(words) if *words == other)))
-        };
         match part {
-            Part::Texts(words) if pair(several, one, words) => {}
-            Part::Texts(words) if pair(one, several, words) => {
-                said.push(format!("is not {}", words.trim_start_matches("one label ")));
-            }
             Part::Texts(words) => said.push(negated(words)),
             Part::Missing => said.push("is not missing".to_owned()),
             _ => {}
@@ -149,7 +140,7 @@ fn negated(words: &str) -> String {
     format!("is not {saying}")
 }
 
-/// Ranges that touch as one, in order.
+/// Ranges that touch as one, in order, and what is one label or several under a name as what is under it.
 fn joined(parts: &[&Part]) -> Vec<Part> {
     let mut parts: Vec<Part> = parts.iter().map(|part| (*part).clone()).collect();
     parts.sort();
@@ -161,6 +152,18 @@ fn joined(parts: &[&Part]) -> Vec<Part> {
             }
             (Some(Part::Addresses(_, high)), Part::Addresses(low, end)) if touch(*high, *low) => *high = *end,
             _ => joined.push(part),
+        }
+    }
+    let under = |part: &Part, labels: &str| match part {
+        Part::Texts(words) => words.strip_prefix(labels).filter(|rest| rest.starts_with(" under")).map(str::to_owned),
+        _ => None,
+    };
+    let several: BTreeSet<String> = joined.iter().filter_map(|part| under(part, "several labels")).collect();
+    let one: BTreeSet<String> = joined.iter().filter_map(|part| under(part, "one label")).collect();
+    joined.retain(|part| under(part, "several labels").is_none_or(|rest| !one.contains(&rest)));
+    for part in &mut joined {
+        if let Some(rest) = under(part, "one label").filter(|rest| several.contains(rest)) {
+            *part = Part::Texts(rest.trim_start().to_owned());
         }
     }
     joined
