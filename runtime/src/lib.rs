@@ -8,6 +8,7 @@ pub mod dial;
 pub mod direct;
 pub mod dns;
 pub mod identity;
+pub mod intercept;
 pub mod kernel;
 pub mod load;
 pub mod proxy;

@@ -39,6 +39,17 @@ pub fn hide() -> io::Result<()> {
     Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
+/// Keeps what is in this process's memory from others: [`hide`], and no core dump whatever the system's pattern for them
+/// says. Neither is taken back before the process ends.
+///
+/// # Errors
+/// What prctl(2) or setrlimit(2) says.
+pub fn keep_confidence() -> io::Result<()> {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+    hide()
+}
+
 /// Has the kernel kill this process when the thread that made it ends.
 ///
 /// # Errors

