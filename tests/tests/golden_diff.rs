@@ -115,6 +115,61 @@ fn every_case_is_answered_as_intended() {
     }
 }
 
+/// The cells of a row as GitHub's Markdown reads them: a backslash takes the character behind it along.
+fn cells(row: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut characters = row.chars();
+    while let Some(character) = characters.next() {
+        match (character, cells.last_mut()) {
+            ('|', _) => cells.push(String::new()),
+            (_, Some(cell)) => {
+                cell.push(character);
+                cell.extend((character == '\\').then(|| characters.next()).flatten());
+            }
+            (_, None) => unreachable!("there is always a cell"),
+        }
+    }
+    cells
+}
+
+/// What of a text stands outside code spans (CommonMark, section 6.1).
+fn prose(text: &str) -> String {
+    let mut prose = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('`') {
+        prose.push_str(&rest[..at]);
+        let fence = rest[at..].len() - rest[at..].trim_start_matches('`').len();
+        let inside = &rest[at + fence..];
+        let runs = inside.match_indices('`').map(|(at, _)| at).filter(|at| !inside[..*at].ends_with('`'));
+        let is_end = |at: &usize| inside[*at..].len() - inside[*at..].trim_start_matches('`').len() == fence;
+        let end = runs.into_iter().find(is_end).unwrap_or_else(|| panic!("a code span does not end: {text}"));
+        rest = &inside[end + fence..];
+    }
+    prose.push_str(rest);
+    prose
+}
+
+#[test]
+fn nothing_from_rules_means_anything_to_markdown() {
+    let mut rows = 0;
+    for case in cases() {
+        let [old, new] = both(&case);
+        let markdown = diff(&old.policy, &new.policy).markdown();
+        for row in markdown.lines().filter(|line| line.starts_with('|')) {
+            let cells = cells(row);
+            assert_eq!(cells.len(), 8, "six cells between bars: {row}");
+            for cell in cells {
+                let prose = prose(&cell).replace("<br>", "");
+                let plain = prose.chars().all(|it| it.is_ascii_lowercase() || it == ' ');
+                assert!(plain || prose.trim_matches('-').is_empty(), "{prose:?} in {row}");
+            }
+            rows += 1;
+        }
+        assert!(!markdown.chars().any(|it| it.is_control() && it != '\n'), "{markdown}");
+    }
+    assert!(rows > 80, "{rows}");
+}
+
 #[test]
 fn there_are_enough_cases_of_every_kind() {
     let cases = cases();

@@ -50,16 +50,23 @@ impl Change<'_> {
         let Some(mut said) = said else { return EVERY_AGENT.to_owned() };
         said.sort_unstable();
         said.dedup();
+        // The empty name stands by itself between `, ` and ` or `; within another name it is part of that.
+        let named = |names: &str, nameless: &str| {
+            let lists = names.split(", ").map(|list| {
+                let names = list.split(" or ").map(|name| if name == "``" { nameless } else { name });
+                names.collect::<Vec<_>>().join(" or ")
+            });
+            lists.collect::<Vec<_>>().join(", ")
+        };
         let words = |said: &str| {
             if said == "is ``" {
                 "agents without a name".to_owned()
-            } else if let Some(other) = said.strip_prefix("is other than ") {
-                match other {
-                    "``" => "every agent with a name".to_owned(),
-                    _ => format!("every agent but {}", other.replace("``", "those without a name")),
-                }
-            } else if let Some(names) = said.strip_prefix("is `") {
-                format!("agent `{}", names.replace("``", "without a name"))
+            } else if said == "is other than ``" {
+                "every agent with a name".to_owned()
+            } else if let Some(names) = said.strip_prefix("is other than ") {
+                format!("every agent but {}", named(names, "those without a name"))
+            } else if let Some(names) = said.strip_prefix("is ").filter(|names| names.starts_with('`')) {
+                format!("agent {}", named(names, "without a name"))
             } else {
                 format!("agents whose name {said}")
             }
