@@ -11,9 +11,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use outcall_compiler::analyse::{Analysis, Answer, Example, Fate, Wanted, diff, query};
+use outcall_compiler::analyse::{Analysis, Answer, Example, Fate, Kind, Wanted, diff, query};
 use outcall_compiler::cel::{self, Env};
-use outcall_schema::decision::{Action, RuleIndex, Verdict};
+use outcall_schema::decision::{Action, NameVerdict, RuleIndex, Verdict};
 use outcall_schema::egress::EgressMode;
 use outcall_schema::field::{FIELDS, Field, FieldType, Knowledge};
 use outcall_schema::layer::Layer;
@@ -21,6 +21,7 @@ use outcall_tests::generate::Random;
 use outcall_tests::generate::condition::Conditions;
 use outcall_tests::generate::policy::{policy, resolved, rule};
 use outcall_tests::generate::request::Constants;
+use outcall_tests::reference::compare::{Artifacts, Reader, compile};
 use outcall_tests::reference::policy::Policy;
 use outcall_tests::reference::value::{Request, Value};
 
@@ -270,6 +271,37 @@ fn compare(before: &Policy, after: &Policy, case: &Case<'_>, random: &mut Random
             return Err(format!("said to be the same, but {was:?} became {is:?} at {layer}: {request:?}"));
         }
     }
+    // Names that follow from rules are the tables' own business, so it is the tables that are asked.
+    let names = case.requests.iter().filter(|(layer, _)| *layer == Layer::Dns).map(|(_, request)| request.clone());
+    let names: Vec<Request> = names.collect();
+    let shown = difference.changes.iter().filter(|change| change.layer == Layer::Dns);
+    let shown: Vec<(Kind, Request)> =
+        shown.flat_map(|change| change.examples.iter().map(|example| (change.kind, of_example(example)))).collect();
+    // Today a name is not told that follows from a rule no more, or anew, because of a block before that rule: only that
+    // requests to it are refused, or allowed. So silence at `dns` alone proves nothing.
+    let silent = difference.is_none();
+    if ((silent && !names.is_empty()) || !shown.is_empty())
+        && let (Some(was), Some(is)) = (compile(before)?, compile(after)?)
+    {
+        let answered = |artifacts: &Artifacts, request: &Request| {
+            !matches!(request.with_facts(|facts| artifacts.lookup(facts)), NameVerdict::Block(_))
+        };
+        for request in names.iter().filter(|_| silent) {
+            if answered(&was, request) != answered(&is, request) {
+                return Err(format!("said to be the same at dns, and is not: {request:?}"));
+            }
+        }
+        for (kind, request) in &shown {
+            let expected = match kind {
+                Kind::Allowed => (false, true),
+                Kind::Refused => (true, false),
+                _ => (true, true),
+            };
+            if (answered(&was, request), answered(&is, request)) != expected {
+                return Err(format!("{kind:?} at dns shown by {request:?}"));
+            }
+        }
+    }
     for change in &difference.changes {
         for example in &change.examples {
             let layer = example.layer;
@@ -282,8 +314,8 @@ fn compare(before: &Policy, after: &Policy, case: &Case<'_>, random: &mut Random
             let (Some(was), Some(is)) = (was, is) else { continue };
             let (was, is) = (passing(before, was).is_some(), passing(after, is).is_some());
             let expected = match change.kind {
-                outcall_compiler::analyse::Kind::Allowed => (false, true),
-                outcall_compiler::analyse::Kind::Refused => (true, false),
+                Kind::Allowed => (false, true),
+                Kind::Refused => (true, false),
                 _ => (true, true),
             };
             if (was, is) != expected {
