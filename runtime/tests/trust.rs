@@ -70,7 +70,7 @@ fn inside() {
 fn check_clients(ours: Authority, system: &CaCertificate) {
     let leaves = Leaves::new(Issuer::new(ours).unwrap(), LeafTtl::default()).unwrap();
     let leaf = leaves.leaf(&Host::parse("a.example").unwrap()).unwrap();
-    fs::write("/run/leaf.crt", certificate_pem(&leaf.certified_key().cert[0])).unwrap();
+    fs::write("/run/leaf.crt", certificate_pem(leaf.certified_key().end_entity_cert().unwrap())).unwrap();
     let run = |program: &str, arguments: &[&str], variables: bool| {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());

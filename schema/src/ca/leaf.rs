@@ -29,6 +29,9 @@ impl Issuer {
     /// [`CaError::Subject`] for a subject that cannot be repeated byte for byte, and what [`Issuer::leaf`] says.
     pub fn new(authority: Authority) -> Result<Issuer, CaError> {
         let Authority { certificate, key } = authority;
+        if !can_be_repeated(certificate.der()) {
+            return Err(CaError::Subject);
+        }
         let issuer = rcgen::Issuer::from_ca_cert_der(&certificate.der().into(), key).map_err(|_| CaError::Subject)?;
         let issuer = Issuer { issuer, certificate };
         let key = PrivateKey::generate(super::Algorithm::EcdsaP256)?;
@@ -91,6 +94,21 @@ impl Issuer {
         let leaf = parameters.signed_by(key, &self.issuer).map_err(|_| CaError::Making)?;
         Ok(leaf.der().to_vec())
     }
+}
+
+/// Whether each part of the subject is one attribute of a kind that can be written: the libraries panic at others.
+fn can_be_repeated(der: &[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    certificate.subject().iter().all(|part| {
+        let mut attributes = part.iter();
+        let (Some(attribute), None) = (attributes.next(), attributes.next()) else { return false };
+        let mut arcs = attribute.attr_type().iter().into_iter().flatten();
+        match (arcs.next(), arcs.next()) {
+            (Some(0 | 1), Some(second)) => second < 40,
+            (Some(2), Some(second)) => second < 1 << 32,
+            _ => false,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -195,6 +213,19 @@ mod tests {
         }
         let key = PrivateKey::generate(Algorithm::EcdsaP256).unwrap();
         assert_eq!(Issuer::new(authority(&der, key)).err(), Some(CaError::Subject));
+    }
+
+    #[test]
+    fn a_kind_of_attribute_that_cannot_be_written_is_refused() {
+        let made =
+            Authority::make(&Wanted { algorithm: Algorithm::EcdsaP256, domains: vec![], now: SystemTime::now() });
+        let Authority { certificate, key } = made.unwrap();
+        let mut der = certificate.der().to_vec();
+        // `2.5.4.3`, the common name, with a first byte that stands for no arc.
+        let last = der.windows(5).rposition(|window| window == [6, 3, 0x55, 4, 3]).unwrap();
+        der[last + 2] = 0x8d;
+        let certificate = CaCertificate::from_der(vec![der]).unwrap();
+        assert_eq!(Issuer::new(Authority { certificate, key }).err(), Some(CaError::Subject));
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! An input that made a target fail goes to `tests/fuzz/corpus` with the fix, and is tried first for ever after.
 
 mod artifacts;
+mod authorities;
 pub mod facts;
 pub mod mutate;
 mod targets;

@@ -16,7 +16,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::host::Host;
 use outcall_schema::path;
 
-use super::{Target, artifacts};
+use super::{Target, artifacts, authorities};
 use crate::fixtures::dns;
 
 const HTTP_WORDS: &[&str] = &[
@@ -189,6 +189,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "policies", seeds: policy_seeds, words: YAML_WORDS, check: policies },
     Target { name: "dns-tables", seeds: dns_table_seeds, words: &[], check: artifacts::dns_tables },
     Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
+    Target { name: "authorities", seeds: authorities::seeds, words: authorities::WORDS, check: authorities::check },
     Target { name: "manifests", seeds: manifest_seeds, words: MANIFEST_WORDS, check: artifacts::manifests },
 ];
 
