@@ -20,10 +20,13 @@ pub enum Kind {
     /// Of ten rules: five hosts, two with method and path, one wildcard, one with a regular expression on the path, one for
     /// a single agent. Ten percent of all are block rules before the others.
     Mixed,
+    /// Five rules a host that touch one another, as reviewers see them: a block of one method, methods, a path prefix, a
+    /// regular expression on the path, and an agent or a subdomain on one port.
+    Review,
 }
 
 impl Kind {
-    /// Both.
+    /// Those that decisions and compilation are measured with.
     pub const ALL: [Kind; 2] = [Kind::Hosts, Kind::Mixed];
 
     /// The name in reports.
@@ -31,13 +34,26 @@ impl Kind {
         match self {
             Kind::Hosts => "hosts",
             Kind::Mixed => "mixed",
+            Kind::Review => "review",
         }
     }
 
     /// The condition of rule number `number`, in the part of the language that every CEL implementation has.
     pub fn condition(self, number: usize) -> String {
-        let host = format!("host-{number}.example.com");
+        let host = self.host(number);
         match (self, number % 10) {
+            (Kind::Review, 0 | 5) => format!("http.host == \"{host}\" && http.method == \"DELETE\""),
+            (Kind::Review, 1 | 6) => format!("http.host == \"{host}\" && http.method in [\"GET\", \"HEAD\"]"),
+            (Kind::Review, 2 | 7) => {
+                format!("http.host == \"{host}\" && http.path.startsWith(\"/v{}/\")", number % 3)
+            }
+            (Kind::Review, 3 | 8) => {
+                format!(
+                    "http.host == \"{host}\" && http.path.matches(\"^/repos/[a-z0-9-]+/(issues|pulls)(/[0-9]+)?$\")"
+                )
+            }
+            (Kind::Review, 4) => format!("http.host == \"{host}\" && agent.name == \"agent-{}\"", number % 50),
+            (Kind::Review, _) => format!("http.host.endsWith(\".{host}\") && network.port == 443"),
             (Kind::Hosts, _) | (Kind::Mixed, 0..=4) => format!("http.host == \"{host}\""),
             (Kind::Mixed, 5 | 6) => {
                 format!(
@@ -56,15 +72,20 @@ impl Kind {
 
     /// Whether rule number `number` blocks.
     pub fn blocks(self, number: usize) -> bool {
-        self == Kind::Mixed && number % 20 == 5
+        match self {
+            Kind::Hosts => false,
+            Kind::Mixed => number % 20 == 5,
+            Kind::Review => number.is_multiple_of(5),
+        }
     }
 
     /// The host of a request that rule number `number` may decide.
     pub fn host(self, number: usize) -> String {
-        if self == Kind::Mixed && number % 10 == 7 {
-            return format!("a.zone-{number}.example.org");
+        match self {
+            Kind::Mixed if number % 10 == 7 => format!("a.zone-{number}.example.org"),
+            Kind::Review => format!("host-{}.example.com", number / 5),
+            Kind::Hosts | Kind::Mixed => format!("host-{number}.example.com"),
         }
-        format!("host-{number}.example.com")
     }
 }
 
@@ -73,11 +94,25 @@ impl Kind {
 /// # Errors
 /// What writing files can fail with.
 pub fn write(kind: Kind, rules: usize, dir: &Path) -> std::io::Result<()> {
+    write_edited(kind, rules, dir, &|condition, _| Some(condition))
+}
+
+/// The same with some conditions written otherwise, or their rules left out.
+///
+/// # Errors
+/// What writing files can fail with.
+pub fn write_edited(
+    kind: Kind,
+    rules: usize,
+    dir: &Path,
+    edit: &dyn Fn(String, usize) -> Option<String>,
+) -> std::io::Result<()> {
     for (file, first) in (0..rules).step_by(RULES_A_FILE).enumerate() {
         let mut text = String::from("version: \"1\"\nrules:\n");
         for number in first..rules.min(first + RULES_A_FILE) {
             let action = if kind.blocks(number) { "block" } else { "allow" };
-            let condition = kind.condition(number).replace('\'', "''");
+            let Some(condition) = edit(kind.condition(number), number) else { continue };
+            let condition = condition.replace('\'', "''");
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  - id: rule-{number}\n    condition: '{condition}'\n    action: {action}");
         }

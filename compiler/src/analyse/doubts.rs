@@ -13,6 +13,7 @@ use super::Analysis;
 use super::example::{Example, example};
 use super::explore::{Question, explore};
 use super::reach::{budget, passes};
+use super::replay::is_true;
 use super::space::{ListId, Space};
 use crate::decide::build::{Entry, Mode};
 use crate::decide::formula::{Formula, Formulas, Test};
@@ -20,6 +21,9 @@ use crate::decide::lower::reads_field;
 
 /// Layers that are asked about agents and about the order of rules.
 const ASKED: [Layer; 6] = [Layer::Dns, Layer::Network, Layer::Connect, Layer::Http, Layer::Docker, Layer::Run];
+
+/// So many findings of one kind are shown at once: each is confirmed rule by rule, and who mends some sees the next.
+const SHOWN: usize = 64;
 
 fn hit() -> Child {
     Child::leaf(LeafKind::Allow, 0)
@@ -87,7 +91,7 @@ impl Analysis<'_> {
                         .policy
                         .rules
                         .get(number)
-                        .is_some_and(|rule| layer == Layer::Connect || super::example::is_true(rule, layer, &request))
+                        .is_some_and(|rule| layer == Layer::Connect || is_true(rule, layer, &request.facts(layer)))
                 {
                     found.insert(number, example);
                 }
@@ -123,6 +127,9 @@ impl Analysis<'_> {
         let summary = explore(&mut space, lists, &question);
         let mut found: BTreeMap<usize, Example> = BTreeMap::new();
         for (outcome, ways) in &summary.found {
+            if found.len() >= SHOWN {
+                break;
+            }
             let [_, decided, implied] = outcome.as_slice() else { continue };
             let Some(leaf) = decided.first().filter(|leaf| leaf.passes() && implied.is_empty()) else { continue };
             let Some(rule) = side.rule(*leaf) else { continue };
@@ -213,9 +220,12 @@ impl Analysis<'_> {
                 };
                 left == right || (alike(left) && alike(right))
             };
-            let question = Question { stop: &stop, budget: budget(entries.len()), ..Question::default() };
+            let question = Question { stop: &stop, budget: budget(entries.len()) / 4, ..Question::default() };
             let summary = explore(&mut space, lists, &question);
             for (outcome, ways) in &summary.found {
+                if found.len() >= SHOWN {
+                    break;
+                }
                 let [before, after] = outcome.as_slice() else { continue };
                 let (Some(before), Some(after)) = (before.first(), after.first()) else { continue };
                 if effect(*before) == effect(*after) || (!before.passes() && !after.passes()) {

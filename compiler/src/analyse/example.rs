@@ -4,17 +4,13 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use outcall_schema::decision::Action;
 use outcall_schema::field::{FIELDS, Field, Knowledge};
 use outcall_schema::layer::Layer;
 use serde_json::{Map, Value};
 
 use super::explore::{self, Path};
-use crate::ask::{Request, truth};
+use crate::ask::Request;
 use crate::decide::formula::Formulas;
-use crate::decide::lower::fill_in;
-use crate::emit::layers::view;
-use crate::resolve::Rule;
 
 /// A request that shows something, and the part of it that matters, in words.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,17 +182,4 @@ impl Example {
         }
         line
     }
-}
-
-/// Whether a rule is true of a request at a layer, its condition evaluated as it stands.
-pub(super) fn is_true(rule: &Rule, layer: Layer, request: &Request) -> bool {
-    let condition = fill_in(&rule.condition, view(rule, layer));
-    let ordinary = || {
-        let facts = request.facts(layer);
-        let names_types = crate::decide::lower::reads_field(&rule.condition, Field::DnsRecordType);
-        let record_type = facts.dns_record_type.known().unwrap_or_default();
-        names_types || matches!(record_type, "A" | "AAAA" | "CNAME" | "HTTPS")
-    };
-    truth(&condition, &request.facts(layer)) == Some(true)
-        && (layer != Layer::Dns || rule.action != Action::Allow || ordinary())
 }

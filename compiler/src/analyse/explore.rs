@@ -11,15 +11,16 @@ use std::rc::Rc;
 
 use outcall_schema::artifact::item::Child;
 
+use super::cases::Region;
 use super::domain;
 use super::part::{self, Part};
-use super::space::{ListId, Region, Space};
-use super::split::{self, Class};
+use super::space::{ListId, Space};
+use super::split::{self, Class, Left};
 use crate::decide::build::Mode;
 use crate::decide::formula::SourceId;
 
 /// How many values are chosen one after another before the search gives up on a branch.
-const DEPTH: usize = 96;
+pub(super) const DEPTH: usize = 96;
 
 /// The answers of each list: at most one for a list that asks for the first, any number for one that asks for all.
 pub(super) type Outcome = Vec<Vec<Child>>;
@@ -99,7 +100,7 @@ impl Default for Question<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct State {
     lists: Vec<ListId>,
-    regions: Vec<(SourceId, usize)>,
+    regions: Vec<(SourceId, Region)>,
 }
 
 struct Search<'s, 'f, 'q> {
@@ -108,14 +109,13 @@ struct Search<'s, 'f, 'q> {
     limit: u64,
     empty: ListId,
     known: HashMap<State, Rc<Summary>>,
-    regions: Vec<Region>,
 }
 
 /// All outcomes of the lists.
 pub(super) fn explore(space: &mut Space<'_>, lists: Vec<ListId>, question: &Question<'_>) -> Rc<Summary> {
     let limit = space.steps.saturating_add(question.budget);
     let empty = space.list(Mode::First, []);
-    let mut search = Search { space, question, limit, empty, known: HashMap::new(), regions: Vec::new() };
+    let mut search = Search { space, question, limit, empty, known: HashMap::new() };
     search.go(State { lists, regions: Vec::new() }, 0)
 }
 
@@ -207,25 +207,20 @@ impl Search<'_, '_, '_> {
         }
         let focus = open.first().copied().into_iter().collect::<Vec<_>>();
         let region = |source: SourceId| {
-            let number = state.regions.iter().find(|(known, _)| *known == source)?.1;
-            self.regions.get(number).cloned()
+            state.regions.iter().find(|(known, _)| *known == source).map(|(_, region)| region.clone())
         };
         let must = self.question.first_must_answer && state.lists.first() == focus.first();
-        let (classes, partial) = split::split(self.space, &state.lists, &focus, must, &region);
+        let (classes, left) = split::split(self.space, &state.lists, &focus, must, &region);
         let mut found: HashMap<Outcome, Vec<Way>> = HashMap::new();
         let mut order: Vec<Outcome> = Vec::new();
-        let mut gave_up = false;
-        for (class, words) in merged(classes, partial) {
+        let mut gave_up = left == Left::Unknown;
+        for (class, words) in merged(classes, left != Left::Nothing) {
             let mut regions = state.regions.clone();
             if let Some(source) = class.source {
                 regions.retain(|(known, _)| *known != source);
                 if let Some(region) = class.region {
-                    let number = self.regions.iter().position(|known| *known == region).unwrap_or_else(|| {
-                        self.regions.push(region);
-                        self.regions.len() - 1
-                    });
-                    regions.push((source, number));
-                    regions.sort_unstable();
+                    regions.push((source, region));
+                    regions.sort_unstable_by_key(|(source, _)| *source);
                 }
             }
             // Where every value comes to the same, none need be named.

@@ -4,14 +4,18 @@
 //! the rules tell apart, so that "no request" is a proof. What an expression over several values does is left open, which
 //! keeps "never" true; a request that is shown is first replayed, rule by rule, on the conditions themselves.
 
+mod cases;
 mod diff;
 mod domain;
 mod doubts;
 mod example;
 mod explore;
+mod joint;
 mod part;
 mod query;
 mod reach;
+mod reached;
+mod replay;
 mod report;
 mod side;
 mod space;

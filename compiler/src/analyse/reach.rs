@@ -8,6 +8,7 @@ use outcall_schema::field::FieldType;
 use outcall_schema::layer::Layer;
 
 use super::explore::{Question, explore};
+use super::reached;
 use super::side::Side;
 use super::space::{ListId, Space};
 use crate::decide::build::{Entry, Mode};
@@ -44,7 +45,9 @@ pub struct Reach {
 /// The steps that are taken to explain single rules, all together.
 const EXPLAINING: u64 = 8_000_000;
 /// The steps for the rules of a layer as a whole: a fixed part and one for each rule.
-const LAYER: (u64, u64) = (4_000_000, 2_000);
+const LAYER: (u64, u64) = (1_000_000, 200);
+/// The same for finding out which rules are ever reached, where most steps are copies.
+const REACHED: (u64, u64) = (1_000_000, 1_000);
 
 /// The allow and block rules of a layer.
 pub(super) fn entries(policy: &Policy, formulas: &mut Formulas, layer: Layer) -> Vec<Entry> {
@@ -80,34 +83,37 @@ pub(super) fn reach(formulas: &mut Formulas, side: &Side<'_>) -> Reach {
         });
     let response = side.list(Layer::Response);
     let mut space = Space::new(formulas);
-    let mut reached: BTreeSet<usize> = BTreeSet::new();
+    let mut found: BTreeSet<usize> = BTreeSet::new();
     let mut open = false;
-    for (_, entries) in &layers {
-        let list = space.list(Mode::First, entries.iter().copied());
-        let question = Question { budget: budget(entries.len()), ..Question::default() };
-        let summary = explore(&mut space, vec![list], &question);
-        open |= summary.open;
-        for (outcome, _) in &summary.found {
-            reached.extend(outcome.iter().flatten().filter_map(|leaf| leaf.rule()).map(|rule| rule as usize));
-        }
+    let lists: Vec<ListId> =
+        layers.iter().map(|(_, entries)| space.list(Mode::First, entries.iter().copied())).collect();
+    for ((_, entries), list) in layers.iter().zip(&lists) {
+        let (rules, gave_up) = reached::reached(&mut space, *list, REACHED.0 + REACHED.1 * entries.len() as u64);
+        open |= gave_up;
+        found.extend(rules.into_iter().map(|rule| rule as usize));
     }
     let mut fates: Vec<Fate> = Vec::with_capacity(policy.rules.len());
     let limit = space.steps + EXPLAINING;
     let deciding_places = by_rule(&layers);
     let owed_places = by_rule(&duties);
+    let response = space.list(Mode::First, response.iter().copied());
+    let decided = |layer: Layer| match layer {
+        Layer::Response => Some(response),
+        _ => layers.iter().zip(&lists).find(|((known, _), _)| *known == layer).map(|(_, list)| *list),
+    };
     for (number, rule) in policy.rules.iter().enumerate() {
         let deciding = matches!(rule.action, Action::Allow | Action::Block);
         fates.push(if deciding {
             match () {
-                () if reached.contains(&number) => Fate::Reached,
+                () if found.contains(&number) => Fate::Reached,
                 () if open || space.steps > limit => Fate::Unknown,
-                () => behind(&mut space, &layers, deciding_places.get(&number).map_or(&[], Vec::as_slice)),
+                () => behind(&mut space, &layers, &lists, deciding_places.get(&number).map_or(&[], Vec::as_slice)),
             }
         } else if space.steps > limit {
             Fate::Unknown
         } else {
             let mine = owed_places.get(&number).map_or(&[][..], Vec::as_slice);
-            duty(&mut space, &layers, &duties, response, mine)
+            duty(&mut space, &decided, &duties, mine)
         });
     }
     let always = always(&mut space, policy, &layers, &deciding_places, limit);
@@ -139,11 +145,11 @@ fn only(space: &mut Space<'_>, formula: Formula) -> ListId {
 }
 
 /// Why a rule is never reached.
-fn behind(space: &mut Space<'_>, layers: &[(Layer, Vec<Entry>)], places: &[(usize, usize)]) -> Fate {
+fn behind(space: &mut Space<'_>, layers: &[(Layer, Vec<Entry>)], lists: &[ListId], places: &[(usize, usize)]) -> Fate {
     let mut covering: BTreeSet<usize> = BTreeSet::new();
     let mut possible = false;
     for (layer, at) in places {
-        let Some((_, entries)) = layers.get(*layer) else { continue };
+        let (Some((_, entries)), Some(all)) = (layers.get(*layer), lists.get(*layer)) else { continue };
         let Some((formula, leaf)) = entries.get(*at) else { continue };
         let question = Question { first_must_answer: true, budget: 200_000, ..Question::default() };
         let own = only(space, *formula);
@@ -152,18 +158,14 @@ fn behind(space: &mut Space<'_>, layers: &[(Layer, Vec<Entry>)], places: &[(usiz
             continue;
         }
         possible = true;
-        let mine = leaf.rule();
-        let earlier = entries.iter().take(*at).filter(|(_, leaf)| leaf.rule() != mine).copied();
-        // Everything is behind a rule that is always true.
-        let earlier = space.list(Mode::First, earlier);
-        let summary = explore(space, vec![own, earlier], &question);
+        // The rule itself never answers, so what does is before it.
+        let summary = explore(space, vec![own, *all], &question);
         if summary.open {
             return Fate::Behind(Vec::new());
         }
-        for (outcome, _) in &summary.found {
-            covering
-                .extend(outcome.get(1).into_iter().flatten().filter_map(|leaf| leaf.rule()).map(|rule| rule as usize));
-        }
+        let answers = summary.found.iter().filter_map(|(outcome, _)| outcome.get(1)).flatten();
+        covering
+            .extend(answers.filter_map(|it| it.rule()).filter(|rule| Some(*rule) != leaf.rule()).map(|it| it as usize));
     }
     if possible { Fate::Behind(covering.into_iter().collect()) } else { Fate::Never }
 }
@@ -171,21 +173,16 @@ fn behind(space: &mut Space<'_>, layers: &[(Layer, Vec<Entry>)], places: &[(usiz
 /// Whether a hold or enrich rule is ever true of a request that is allowed.
 fn duty(
     space: &mut Space<'_>,
-    layers: &[(Layer, Vec<Entry>)],
+    decided: &dyn Fn(Layer) -> Option<ListId>,
     duties: &[(Layer, Vec<Entry>)],
-    response: &[Entry],
     places: &[(usize, usize)],
 ) -> Fate {
     let mut possible = false;
     for (layer, at) in places {
         let Some((layer, entries)) = duties.get(*layer) else { continue };
         let Some((formula, _)) = entries.get(*at) else { continue };
-        let decisions = match layer {
-            Layer::Response => Some(response),
-            _ => layers.iter().find(|(known, _)| known == layer).map(|(_, entries)| entries.as_slice()),
-        };
+        let Some(all) = decided(*layer) else { continue };
         let own = only(space, *formula);
-        let all = space.list(Mode::First, decisions.unwrap_or_default().iter().copied());
         let stop = |space: &Space<'_>, lists: &[ListId]| {
             // A request that is refused has no duties.
             lists.get(1).is_some_and(|list| space.get(*list).constant().is_some_and(|answer| !passes(&answer)))

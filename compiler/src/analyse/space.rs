@@ -1,12 +1,15 @@
 //! Ordered lists of formulas, each list once, and what a value of one source makes of them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use outcall_schema::artifact::item::Child;
 use outcall_schema::artifact::writer::Source;
 
+use super::cases::{Cases, Region};
 use super::domain;
+use super::joint::{Joint, Scanned};
 use super::words::{self, Word};
 use crate::decide::build::{Entry, Index, Mode};
 use crate::decide::formula::{Atom, AtomId, Formula, Formulas, Look, SourceId, Test};
@@ -15,9 +18,6 @@ use crate::decide::pattern;
 /// The number of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ListId(u32);
-
-/// What is known of a text that lies in none of the cases that were looked up: the tests, and how they came out.
-pub(super) type Region = Rc<[(Test, bool)]>;
 
 /// A list of formulas with answers.
 #[derive(Debug)]
@@ -53,23 +53,63 @@ impl List {
 pub(super) struct Prepared {
     pub(super) index: Index,
     /// The entries for a text in none of the cases.
-    defaults: Vec<Entry>,
+    pub(super) open: Base,
+    /// Those for which no test that needs an automaton is true, either.
+    pub(super) closed: Base,
+    /// The entries that mention a test which no table decides.
+    pub(super) by_test: HashMap<AtomId, Vec<usize>>,
+    /// Whole texts and suffixes backwards, so that those under a suffix stand together.
+    backwards: OnceCell<[BTreeSet<String>; 2]>,
+}
+
+impl Prepared {
+    /// The whole texts and the suffixes under a suffix.
+    pub(super) fn under(&self, suffix: &str) -> [Vec<String>; 2] {
+        let turned = |text: &str| text.chars().rev().collect::<String>();
+        let sets = self.backwards.get_or_init(|| {
+            [&self.index.exact, &self.index.labels].map(|map| map.keys().map(|text| turned(text)).collect())
+        });
+        let first = format!("{}.", turned(suffix));
+        sets.each_ref().map(|set| {
+            let here = set.range(first.clone()..).take_while(|text| text.starts_with(&first));
+            here.map(|text| turned(text)).collect()
+        })
+    }
+
+    /// The whole texts and the prefixes that begin with a prefix.
+    pub(super) fn behind(&self, prefix: &str) -> [Vec<String>; 2] {
+        [&self.index.exact, &self.index.prefixes].map(|map| {
+            let here = map.range(prefix.to_owned()..).take_while(|(text, _)| text.starts_with(prefix));
+            here.map(|(text, _)| text.clone()).collect()
+        })
+    }
+}
+
+/// What a list comes to where nothing is said of the text.
+#[derive(Debug)]
+pub(super) struct Base {
+    entries: Vec<Entry>,
     /// Which of them still stand.
     standing: Vec<usize>,
-    pub(super) default_list: ListId,
+    pub(super) list: ListId,
 }
 
-/// A class of texts that an automaton tells from others.
+/// By source, how many entries of a list are false without it, and how many have tests on it.
+type Guarded = BTreeMap<SourceId, (usize, usize)>;
+/// The tests on one source in a list.
 #[derive(Debug)]
-pub(super) struct Scanned {
-    /// The tests that are true.
-    pub(super) truths: BTreeSet<AtomId>,
-    /// A text of the class, where one was found.
-    pub(super) value: Option<String>,
+pub(super) struct TestsOn {
+    pub(super) atoms: BTreeSet<AtomId>,
+    /// How they are decided.
+    pub(super) looks: BTreeSet<Look>,
+    /// Those that need an automaton.
+    pub(super) scanned: Vec<AtomId>,
 }
 
-/// What an automaton was built for: a source, its tests and the region, as text.
-type Scan = (SourceId, Vec<AtomId>, Vec<String>);
+/// What an automaton was asked: a source, its tests, and where the text lies.
+type Scan = (SourceId, Vec<AtomId>, Option<Region>);
+/// What a table tells apart: its source, texts, suffixes and prefixes, and the tests that need an automaton.
+type Table = (SourceId, [BTreeSet<String>; 3], Vec<AtomId>);
 
 /// Formulas, and what was found out about them.
 pub(super) struct Space<'f> {
@@ -78,8 +118,12 @@ pub(super) struct Space<'f> {
     numbers: HashMap<(bool, Vec<Entry>), ListId>,
     prepared: HashMap<(ListId, SourceId), Rc<Prepared>>,
     guards: HashMap<(Formula, SourceId), bool>,
+    guarded: HashMap<ListId, Rc<Guarded>>,
+    tests_on: HashMap<(ListId, SourceId), Rc<TestsOn>>,
+    joints: HashMap<(SourceId, Vec<AtomId>), Option<Rc<Joint>>>,
     scanned: HashMap<Scan, Option<Rc<[Scanned]>>>,
-    /// Formulas settled so far: the measure of work.
+    tables: HashMap<Table, Rc<Cases>>,
+    /// Formulas settled and states built so far: the measure of work.
     pub(super) steps: u64,
 }
 
@@ -91,7 +135,11 @@ impl<'f> Space<'f> {
             numbers: HashMap::new(),
             prepared: HashMap::new(),
             guards: HashMap::new(),
+            guarded: HashMap::new(),
+            tests_on: HashMap::new(),
+            joints: HashMap::new(),
             scanned: HashMap::new(),
+            tables: HashMap::new(),
             steps: 0,
         }
     }
@@ -159,6 +207,27 @@ impl<'f> Space<'f> {
         settled == Formulas::FALSE
     }
 
+    /// By source, how many entries of a list it guards and how many have tests on it.
+    pub(super) fn guarded(&mut self, id: ListId) -> Rc<Guarded> {
+        if let Some(known) = self.guarded.get(&id) {
+            return Rc::clone(known);
+        }
+        let mut counts = Guarded::new();
+        for (formula, _) in &self.get(id).entries {
+            let sources: BTreeSet<SourceId> =
+                self.formulas.dimensions(*formula).iter().map(|dimension| dimension.source).collect();
+            for source in sources {
+                let guards = self.guards(*formula, source);
+                let count = counts.entry(source).or_default();
+                count.0 += usize::from(guards);
+                count.1 += 1;
+            }
+        }
+        let counts = Rc::new(counts);
+        self.guarded.insert(id, Rc::clone(&counts));
+        counts
+    }
+
     /// The list with the tests of one source settled.
     pub(super) fn settled(&mut self, id: ListId, settle: &mut dyn FnMut(&Atom, bool) -> Option<bool>) -> ListId {
         let list = self.get(id);
@@ -178,38 +247,54 @@ impl<'f> Space<'f> {
         }
         let list = self.get(id);
         let index = Index::new(self.formulas, &list.entries, source);
-        let mut known = HashMap::new();
-        let mut defaults = Vec::with_capacity(list.entries.len());
-        for (formula, leaf) in &list.entries {
-            self.steps += 1;
-            let settled = self.formulas.settle(
-                *formula,
-                &mut |atom, wanted| is_table(atom, source).then_some(matches!(atom.test, Test::Present) == wanted),
-                &mut known,
-            );
-            defaults.push((settled, *leaf));
+        let present = |atom: &Atom| matches!(atom.test, Test::Present);
+        let open = self.base(&list, &mut |atom, wanted| is_table(atom, source).then_some(present(atom) == wanted));
+        let closed =
+            self.base(&list, &mut |atom, wanted| (atom.source == Some(source)).then_some(present(atom) == wanted));
+        let mut by_test: HashMap<AtomId, Vec<usize>> = HashMap::new();
+        for (at, (formula, _)) in list.entries.iter().enumerate() {
+            if self.formulas.dimensions(*formula).iter().any(|it| it.source == source && it.look != Look::Table) {
+                let mut atoms = BTreeSet::new();
+                self.formulas.atoms(*formula, &mut atoms);
+                for atom in atoms {
+                    let known = self.formulas.atom(atom);
+                    if known.source == Some(source) && !is_table(known, source) {
+                        by_test.entry(atom).or_default().push(at);
+                    }
+                }
+            }
         }
-        let standing = (0..).zip(&defaults).filter(|(_, (formula, _))| *formula != Formulas::FALSE);
-        let standing = standing.map(|(at, _)| at).collect();
-        let default_list = self.list(list.mode, defaults.iter().copied());
-        let prepared = Rc::new(Prepared { index, defaults, standing, default_list });
+        let prepared = Rc::new(Prepared { index, open, closed, by_test, backwards: OnceCell::new() });
         self.prepared.insert((id, source), Rc::clone(&prepared));
         prepared
     }
 
-    /// The list for a text of which `touched` entries say something: those are settled, the others stand as by default.
+    fn base(&mut self, list: &List, settle: &mut dyn FnMut(&Atom, bool) -> Option<bool>) -> Base {
+        let mut known = HashMap::new();
+        let mut entries = Vec::with_capacity(list.entries.len());
+        for (formula, leaf) in &list.entries {
+            self.steps += 1;
+            entries.push((self.formulas.settle(*formula, settle, &mut known), *leaf));
+        }
+        let standing = (0..).zip(&entries).filter(|(_, (formula, _))| *formula != Formulas::FALSE);
+        let standing = standing.map(|(at, _)| at).collect();
+        let list = self.list(list.mode, entries.iter().copied());
+        Base { entries, standing, list }
+    }
+
+    /// The list for a text of which `touched` entries say something: those are settled, the others stand as in `base`.
     pub(super) fn touched(
         &mut self,
         id: ListId,
-        prepared: &Prepared,
+        base: &Base,
         touched: &BTreeSet<usize>,
         settle: &mut dyn FnMut(&mut Formulas, Formula) -> Formula,
     ) -> ListId {
         if touched.is_empty() {
-            return prepared.default_list;
+            return base.list;
         }
         let list = self.get(id);
-        let mut places: Vec<usize> = prepared.standing.iter().copied().chain(touched.iter().copied()).collect();
+        let mut places: Vec<usize> = base.standing.iter().copied().chain(touched.iter().copied()).collect();
         places.sort_unstable();
         places.dedup();
         let mut entries: Vec<Entry> = Vec::with_capacity(places.len());
@@ -219,7 +304,7 @@ impl<'f> Space<'f> {
                 let Some((formula, leaf)) = list.entries.get(at) else { continue };
                 (settle(self.formulas, *formula), *leaf)
             } else {
-                let Some(entry) = prepared.defaults.get(at) else { continue };
+                let Some(entry) = base.entries.get(at) else { continue };
                 *entry
             };
             entries.push(entry);
@@ -230,23 +315,60 @@ impl<'f> Space<'f> {
         self.list(list.mode, entries)
     }
 
-    /// The atoms on one source in these lists, by how they are looked at.
-    pub(super) fn atoms_on(&self, lists: &[ListId], source: SourceId) -> BTreeSet<AtomId> {
+    /// The tests on one source in a list.
+    pub(super) fn tests_on(&mut self, id: ListId, source: SourceId) -> Rc<TestsOn> {
+        if let Some(known) = self.tests_on.get(&(id, source)) {
+            return Rc::clone(known);
+        }
         let mut atoms = BTreeSet::new();
-        for id in lists {
-            for (formula, _) in &self.get(*id).entries {
-                if self.formulas.dimensions(*formula).iter().any(|dimension| dimension.source == source) {
-                    self.formulas.atoms(*formula, &mut atoms);
-                }
+        for (formula, _) in &self.get(id).entries {
+            if self.formulas.dimensions(*formula).iter().any(|dimension| dimension.source == source) {
+                self.formulas.atoms(*formula, &mut atoms);
             }
         }
         atoms.retain(|atom| self.formulas.atom(*atom).source == Some(source));
-        atoms
+        let looks = atoms.iter().filter_map(|atom| Some(self.formulas.atom(*atom).dimension?.look)).collect();
+        let scanned = atoms.iter().copied().filter(|atom| is_scanned(self.formulas.atom(*atom), source)).collect();
+        let tests = Rc::new(TestsOn { atoms, looks, scanned });
+        self.tests_on.insert((id, source), Rc::clone(&tests));
+        tests
+    }
+
+    /// The automaton of these tests of a source; `None` where it would be too large.
+    pub(super) fn joint(&mut self, source: SourceId, atoms: &[AtomId]) -> Option<Rc<Joint>> {
+        let key = (source, atoms.to_vec());
+        if let Some(known) = self.joints.get(&key) {
+            return known.clone();
+        }
+        let tests: Vec<&Test> = atoms.iter().map(|atom| &self.formulas.atom(*atom).test).collect();
+        let joint = Joint::new(self.formulas.source_of(source), atoms, &tests).map(Rc::new);
+        self.steps += joint.as_ref().map_or(0, |joint| joint.states() as u64);
+        self.joints.insert(key, joint.clone());
+        joint
+    }
+
+    /// What a table tells apart, each such table once.
+    pub(super) fn table(&mut self, source: SourceId, parts: [BTreeSet<String>; 3], scanned: Vec<AtomId>) -> Rc<Cases> {
+        let key = (source, parts, scanned);
+        if let Some(known) = self.tables.get(&key) {
+            return Rc::clone(known);
+        }
+        let joint = if key.2.is_empty() { None } else { self.joint(source, &key.2) };
+        let [texts, labels, prefixes] = key.1.clone();
+        let place = self.source(source);
+        let cases = Rc::new(Cases { number: self.tables.len(), place, texts, labels, prefixes, joint });
+        self.tables.insert(key, Rc::clone(&cases));
+        cases
     }
 
     /// The classes that tests need an automaton for, within a region. `None` where the automaton would be too large.
-    pub(super) fn scan(&mut self, source: SourceId, atoms: &[AtomId], region: &Region) -> Option<Rc<[Scanned]>> {
-        let key = (source, atoms.to_vec(), region.iter().map(|part| format!("{part:?}")).collect());
+    pub(super) fn scan(
+        &mut self,
+        source: SourceId,
+        atoms: &[AtomId],
+        region: Option<&Region>,
+    ) -> Option<Rc<[Scanned]>> {
+        let key = (source, atoms.to_vec(), region.cloned());
         if let Some(known) = self.scanned.get(&key) {
             return known.clone();
         }
@@ -255,7 +377,39 @@ impl<'f> Space<'f> {
         classes
     }
 
-    fn classes(&mut self, source: SourceId, atoms: &[AtomId], region: &Region) -> Option<Vec<Scanned>> {
+    fn classes(&mut self, source: SourceId, atoms: &[AtomId], region: Option<&Region>) -> Option<Vec<Scanned>> {
+        let joint = match region {
+            Some(region) => region.cases.joint.clone()?,
+            None => self.joint(source, atoms)?,
+        };
+        let place = self.source(source);
+        self.steps += joint.states() as u64 / 16;
+        let mut classes = joint.classes(&place, &atoms.iter().copied().collect(), region);
+        if let Some(region) = region
+            && classes.iter().any(|class| class.value.is_none())
+            && let Some(exact) = self.in_region(source, atoms, region)
+        {
+            // What the cases of other texts leave nothing of.
+            classes.retain(|class| class.value.is_some() || exact.iter().any(|other| other.truths == class.truths));
+            for class in classes.iter_mut().filter(|class| class.value.is_none()) {
+                class.value = exact.iter().find(|other| other.truths == class.truths).and_then(|it| it.value.clone());
+            }
+        }
+        Some(classes)
+    }
+
+    /// Whether any text lies in a region; `None` where it cannot be told.
+    pub(super) fn is_empty(&mut self, source: SourceId, region: &Region) -> Option<Result<String, ()>> {
+        let classes = self.in_region(source, &[], region)?;
+        match classes.as_slice() {
+            [] => Some(Err(())),
+            classes => classes.iter().find_map(|class| class.value.clone()).map(Ok),
+        }
+    }
+
+    /// The classes in a region by an automaton made for it alone: where texts are so few that it takes one to see whether
+    /// there are any.
+    fn in_region(&mut self, source: SourceId, atoms: &[AtomId], region: &Region) -> Option<Vec<Scanned>> {
         let place = self.source(source);
         let language = Test::Matches(domain::pattern(&place).to_owned());
         let mut tests: Vec<Test> = atoms.iter().map(|atom| self.formulas.atom(*atom).test.clone()).collect();
@@ -263,12 +417,12 @@ impl<'f> Space<'f> {
         // Equal tests would be one pattern twice; harmless, since each is told by its place.
         tests.push(language);
         // What is left out here is made up for by the check on words.
-        let regional = region.iter().filter(|(test, _)| narrow(test)).take(64);
-        let regional: Vec<(Test, bool)> = regional.cloned().collect();
+        let regional: Vec<(Test, bool)> =
+            region.tests().into_iter().filter(|(test, _)| narrow(test)).take(64).collect();
         tests.extend(regional.iter().map(|(test, _)| test.clone()));
         let found = pattern::classes(&tests.iter().collect::<Vec<_>>())?;
+        self.steps += found.automaton.accept.len() as u64;
         let mut classes = Vec::new();
-        let usual = domain::usual(&place);
         for (number, set) in (0_u32..).zip(&found.sets) {
             let inside = set.contains(&own)
                 && regional.iter().enumerate().all(|(at, (_, wanted))| set.contains(&(own + 1 + at)) == *wanted);
@@ -277,24 +431,12 @@ impl<'f> Space<'f> {
             }
             let truths: BTreeSet<AtomId> =
                 set.iter().filter(|at| **at < own).filter_map(|at| atoms.get(*at)).copied().collect();
-            let check = |text: &str| {
-                domain::has(&place, text) && region.iter().all(|(test, wanted)| pattern::is_true(test, text) == *wanted)
-            };
-            let of_class = |text: &&&str| {
-                let state = text.bytes().fold(found.automaton.start, |state, byte| {
-                    let class = found.automaton.byte_classes.get(usize::from(byte)).copied().unwrap_or(0);
-                    let at = state * found.automaton.classes + u32::from(class);
-                    found.automaton.transitions.get(at as usize).copied().unwrap_or(0)
-                });
-                found.automaton.accept.get(state as usize) == Some(&number)
-            };
-            let value = match usual.iter().filter(of_class).find(|text| check(text)) {
-                Some(text) => Some((**text).to_owned()),
-                None => match words::shortest(&found.automaton, &|class| class == number, &check) {
-                    Word::Found(text) => Some(text),
-                    Word::None => continue,
-                    Word::Unsure => None,
-                },
+            let check = |text: &str| domain::has(&place, text) && region.has(text);
+            let good: Vec<bool> = found.automaton.accept.iter().map(|class| *class == number).collect();
+            let value = match words::shortest(&found.automaton, found.automaton.start, &good, &check) {
+                Word::Found(text) => Some(text),
+                Word::None => continue,
+                Word::Unsure => None,
             };
             classes.push(Scanned { truths, value });
         }
@@ -312,10 +454,7 @@ pub(super) fn is_table(atom: &Atom, source: SourceId) -> bool {
     atom.source == Some(source) && atom.dimension.is_some_and(|dimension| dimension.look == Look::Table)
 }
 
-/// Cases of several lists together.
-pub(super) fn union<'p>(
-    prepared: &'p [Rc<Prepared>],
-    of: impl Fn(&'p Prepared) -> &'p BTreeMap<String, Vec<usize>>,
-) -> BTreeSet<&'p str> {
-    prepared.iter().flat_map(|prepared| of(prepared).keys().map(String::as_str)).collect()
+/// Whether a test on the source needs an automaton.
+pub(super) fn is_scanned(atom: &Atom, source: SourceId) -> bool {
+    atom.source == Some(source) && atom.dimension.is_some_and(|dimension| dimension.look == Look::Scan)
 }

@@ -1,20 +1,20 @@
 //! One value split into the classes that some lists tell apart, and what is left of the lists in each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
-use outcall_schema::artifact::writer::Source;
-
+use super::cases::{Case, Cases, Region};
 use super::domain;
 use super::explore::Value;
+use super::joint::Scanned;
 use super::part::Part;
-use super::space::{ListId, Prepared, Region, Space, is_table, union};
+use super::space::{ListId, Prepared, Space, TestsOn, is_table};
 use crate::decide::formula::{Atom, AtomId, Look, SourceId, Test};
 use crate::decide::{pattern, range};
 
-/// More tests than this are not put in one automaton.
-const PATTERNS_TOGETHER: usize = 64;
+/// Where no automaton for all tests can be had, up to so many are assumed to come out either way.
+const EITHER_WAY: usize = 8;
 
 /// A class of values.
 pub(super) struct Class {
@@ -30,63 +30,71 @@ pub(super) struct Class {
     pub(super) region: Option<Region>,
 }
 
+/// What classes were left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// None.
+    Nothing,
+    /// Some in which the first list cannot answer.
+    Silent,
+    /// Some of which nothing could be found out.
+    Unknown,
+}
+
 /// Splits the value that tells most of the lists in `focus`. With `must`, classes in which the first list cannot answer
-/// may be left out; whether some were is the second result.
+/// may be left out.
 pub(super) fn split(
     space: &mut Space<'_>,
     lists: &[ListId],
     focus: &[ListId],
     must: bool,
     region: &dyn Fn(SourceId) -> Option<Region>,
-) -> (Vec<Class>, bool) {
-    // One step a class and list at least, so that the caller's budget counts every split.
-    space.steps += lists.len() as u64;
-    let Some(source) = choose(space, focus) else {
-        return (assume(space, lists, focus), false);
-    };
-    let atoms = space.atoms_on(lists, source);
-    let look = |look: Look| {
-        atoms.iter().any(|atom| space.formulas.atom(*atom).dimension.is_some_and(|dimension| dimension.look == look))
-    };
-    let classes = if look(Look::Ints) {
-        numbers(space, lists, source, &atoms)
-    } else if look(Look::Addresses) {
-        addresses(space, lists, source, &atoms)
-    } else if look(Look::Table) {
-        return table(space, lists, source, must);
-    } else {
-        let atoms: Vec<AtomId> = atoms.into_iter().collect();
-        scan(space, lists, source, &atoms, region(source))
-    };
-    (classes, false)
+) -> (Vec<Class>, Left) {
+    let source = choose(space, lists, focus);
+    split_by(space, lists, focus, source, must, region)
 }
 
-/// The value that narrows down most of the entries.
-fn choose(space: &mut Space<'_>, focus: &[ListId]) -> Option<SourceId> {
-    let mut best: Option<((usize, usize), SourceId)> = None;
-    for id in focus {
-        let list = space.get(*id);
-        if let ([only], _) | ([only, ..], [_]) = (&*list.sources, list.entries.as_slice()) {
-            return Some(*only);
-        }
-        let mut counts: BTreeMap<SourceId, (usize, usize)> = BTreeMap::new();
-        for (formula, _) in &list.entries {
-            let sources: BTreeSet<SourceId> =
-                space.formulas.dimensions(*formula).iter().map(|dimension| dimension.source).collect();
-            for source in sources {
-                let guards = space.guards(*formula, source);
-                let count = counts.entry(source).or_default();
-                count.0 += usize::from(guards);
-                count.1 += 1;
-            }
-        }
-        for (source, count) in counts {
-            if best.is_none_or(|(known, _)| count > known) {
-                best = Some((count, source));
-            }
-        }
+/// As [`split`], by this value; by an expression that is no test of one value where there is none.
+pub(super) fn split_by(
+    space: &mut Space<'_>,
+    lists: &[ListId],
+    focus: &[ListId],
+    source: Option<SourceId>,
+    must: bool,
+    region: &dyn Fn(SourceId) -> Option<Region>,
+) -> (Vec<Class>, Left) {
+    // One step a class and list at least, so that the caller's budget counts every split.
+    space.steps += lists.len() as u64;
+    let Some(source) = source else {
+        return (assume(space, lists, focus), Left::Nothing);
+    };
+    let tests: Vec<Rc<TestsOn>> = lists.iter().map(|id| space.tests_on(*id, source)).collect();
+    let look = |look: Look| tests.iter().any(|tests| tests.looks.contains(&look));
+    let atoms = || tests.iter().flat_map(|tests| tests.atoms.iter().copied()).collect::<BTreeSet<AtomId>>();
+    let classes = if look(Look::Ints) {
+        numbers(space, lists, source, &atoms())
+    } else if look(Look::Addresses) {
+        addresses(space, lists, source, &atoms())
+    } else if look(Look::Table) {
+        let scanned: BTreeSet<AtomId> = tests.iter().flat_map(|tests| tests.scanned.iter().copied()).collect();
+        return table(space, lists, source, scanned.into_iter().collect(), must);
+    } else {
+        let atoms: Vec<AtomId> = atoms().into_iter().collect();
+        return scan(space, lists, source, &atoms, region(source));
+    };
+    (classes, Left::Nothing)
+}
+
+/// The value that narrows down most of the entries: of the first list, unless that has but one and says nothing of it.
+pub(super) fn choose(space: &mut Space<'_>, lists: &[ListId], focus: &[ListId]) -> Option<SourceId> {
+    let first = space.guarded(*focus.first()?);
+    if space.get(*focus.first()?).entries.len() > 1 {
+        return first.iter().max_by_key(|(_, count)| **count).map(|(source, _)| *source);
     }
-    best.map(|(_, source)| source)
+    // Among the values that one rule guards, that which tells most of the other lists.
+    let others: Vec<_> = lists.iter().filter(|list| !focus.contains(list)).map(|list| space.guarded(*list)).collect();
+    let told = |source: &SourceId| others.iter().map(|other| other.get(source).copied().unwrap_or_default()).max();
+    first.iter().max_by_key(|(source, (guards, _))| (*guards, told(source))).map(|(source, _)| *source)
 }
 
 /// An expression that is no test of one value may come out any way.
@@ -120,55 +128,32 @@ fn missing(space: &mut Space<'_>, lists: &[ListId], source: SourceId) -> Class {
     Class { source: Some(source), value: Value::Missing, part: Part::Missing, lists, region: None }
 }
 
-fn table(space: &mut Space<'_>, lists: &[ListId], source: SourceId, must: bool) -> (Vec<Class>, bool) {
+fn table(
+    space: &mut Space<'_>,
+    lists: &[ListId],
+    source: SourceId,
+    scanned: Vec<AtomId>,
+    must: bool,
+) -> (Vec<Class>, Left) {
     let place = space.source(source);
     let mut classes = Vec::new();
     if domain::can_be_missing(&place) {
         classes.push(missing(space, lists, source));
     }
     if !domain::can_be_present(&place) {
-        return (classes, false);
+        return (classes, Left::Nothing);
     }
     let prepared: Vec<Rc<Prepared>> = lists.iter().map(|id| space.prepare(*id, source)).collect();
-    // Where the first list says something of single texts only, only those matter.
-    let exact_only = must
-        && prepared.first().is_some_and(|first| {
-            first.index.labels.is_empty()
-                && first.index.prefixes.is_empty()
-                && first.index.others.is_empty()
-                && space.get(first.default_list).entries.is_empty()
-        });
-    let of_first = prepared.get(..1).unwrap_or_default();
-    let texts = union(if exact_only { of_first } else { &prepared }, |prepared| &prepared.index.exact);
-    for text in &texts {
-        if !domain::has(&place, text) {
-            continue;
-        }
-        let mut known = HashMap::new();
-        let rest = lists.iter().zip(&prepared).map(|(id, prepared)| {
-            let mut touched: BTreeSet<usize> = prepared.index.exact.get(*text).into_iter().flatten().copied().collect();
-            prepared.index.touched_by_text(text, &mut touched);
-            space.touched(*id, prepared, &touched, &mut |formulas, formula| {
-                let settle = &mut |atom: &Atom, wanted| {
-                    (atom.source == Some(source)).then(|| pattern::is_true(&atom.test, text) == wanted)
-                };
-                formulas.settle(formula, settle, &mut known)
-            })
-        });
-        let lists = rest.collect();
-        let (value, part) = (Value::Text(Some((*text).to_owned())), Part::Text((*text).to_owned()));
-        classes.push(Class { source: Some(source), value, part, lists, region: None });
+    // Where the first list says nothing of most texts, only those matter of which it does.
+    let focused = prepared
+        .first()
+        .filter(|first| must && first.index.others.is_empty() && space.get(first.open.list).entries.is_empty());
+    let cases = space.table(source, parts(&prepared, focused.map(Rc::as_ref)), scanned);
+    let partial = focused.is_some();
+    let table = Table { lists, prepared, source, cases: &cases };
+    for text in cases.texts.iter().filter(|text| domain::has(&place, text)) {
+        classes.push(table.text(space, text));
     }
-    if exact_only {
-        return (classes, true);
-    }
-    let cases = Cases {
-        all_texts: union(&prepared, |prepared| &prepared.index.exact),
-        labels: union(&prepared, |prepared| &prepared.index.labels),
-        prefixes: union(&prepared, |prepared| &prepared.index.prefixes),
-        scanned: prepared.iter().any(|prepared| !prepared.index.others.is_empty()),
-        place,
-    };
     for suffix in &cases.labels {
         for several in [false, true] {
             let truth = |test: &Test| match test {
@@ -178,168 +163,161 @@ fn table(space: &mut Space<'_>, lists: &[ListId], source: SourceId, must: bool) 
                 }
                 _ => false,
             };
-            let touched = |prepared: &Prepared, touched: &mut BTreeSet<usize>| {
-                touched.extend(prepared.index.labels.get(*suffix).into_iter().flatten());
+            let touch = |prepared: &Prepared, touched: &mut BTreeSet<usize>| {
+                touched.extend(prepared.index.labels.get(suffix).into_iter().flatten());
                 prepared.index.touched_by_suffix(suffix, touched);
             };
-            cases.class(space, lists, &prepared, source, &Case::Under(suffix, several), &truth, &touched, &mut classes);
+            classes.extend(table.case(space, Case::Under(suffix.clone(), several), &truth, &touch));
         }
     }
     for prefix in &cases.prefixes {
         let truth = |test: &Test| matches!(test, Test::Prefix(shorter) if prefix.starts_with(shorter.as_str()));
-        let touched = |prepared: &Prepared, touched: &mut BTreeSet<usize>| {
+        let touch = |prepared: &Prepared, touched: &mut BTreeSet<usize>| {
             prepared.index.touched_by_prefix(prefix, touched);
         };
-        cases.class(space, lists, &prepared, source, &Case::Prefix(prefix), &truth, &touched, &mut classes);
+        classes.extend(table.case(space, Case::Prefix(prefix.clone()), &truth, &touch));
     }
-    cases.class(space, lists, &prepared, source, &Case::Other, &|_| false, &|_, _| {}, &mut classes);
-    (classes, false)
+    if partial {
+        return (classes, Left::Silent);
+    }
+    classes.extend(table.case(space, Case::Other, &|_| false, &|_, _| {}));
+    (classes, Left::Nothing)
 }
 
-/// A case that is not one text.
-enum Case<'c> {
-    /// One more label than a suffix, or several more.
-    Under(&'c str, bool),
-    /// A text that begins so.
-    Prefix(&'c str),
-    /// None of the others.
-    Other,
+/// The whole texts, suffixes and prefixes that lists tell apart; with `focused`, as far as that one says something of them.
+fn parts(prepared: &[Rc<Prepared>], focused: Option<&Prepared>) -> [BTreeSet<String>; 3] {
+    let of = |prepared: &Prepared| {
+        let index = &prepared.index;
+        [&index.exact, &index.labels, &index.prefixes].map(|map| map.keys().cloned().collect::<BTreeSet<String>>())
+    };
+    let add = |[texts, labels, prefixes]: [BTreeSet<String>; 3], all: &mut [BTreeSet<String>; 3]| {
+        all[0].extend(texts);
+        all[1].extend(labels);
+        all[2].extend(prefixes);
+    };
+    let mut all = <[BTreeSet<String>; 3]>::default();
+    let Some(focused) = focused else {
+        prepared.iter().for_each(|prepared| add(of(prepared), &mut all));
+        return all;
+    };
+    add(of(focused), &mut all);
+    let [texts, labels, prefixes] = &mut all;
+    for other in prepared {
+        for suffix in focused.index.labels.keys() {
+            let [more, longer] = other.under(suffix);
+            texts.extend(more);
+            labels.extend(longer);
+        }
+        for prefix in focused.index.prefixes.keys() {
+            let [more, longer] = other.behind(prefix);
+            texts.extend(more);
+            prefixes.extend(longer);
+        }
+    }
+    all
 }
 
-/// The cases of a table.
-struct Cases<'c> {
-    all_texts: BTreeSet<&'c str>,
-    labels: BTreeSet<&'c str>,
-    prefixes: BTreeSet<&'c str>,
-    /// Whether tests are left that need an automaton.
-    scanned: bool,
-    place: Source,
+/// A table that lists are split by.
+struct Table<'t> {
+    lists: &'t [ListId],
+    prepared: Vec<Rc<Prepared>>,
+    source: SourceId,
+    cases: &'t Rc<Cases>,
 }
 
-impl Cases<'_> {
-    #[expect(clippy::too_many_arguments, reason = "the table in parts, since it is read and the lists are written")]
-    fn class(
+impl Table<'_> {
+    /// The class of one text.
+    fn text(&self, space: &mut Space<'_>, text: &str) -> Class {
+        // With an automaton for them all, only rules whose patterns are true need a look.
+        let truths = self.cases.joint.as_ref().and_then(|joint| joint.of_text(text));
+        let mut known = HashMap::new();
+        let rest = self.lists.iter().zip(&self.prepared).map(|(id, prepared)| {
+            let mut touched: BTreeSet<usize> = prepared.index.exact.get(text).into_iter().flatten().copied().collect();
+            prepared.index.touched_by_suffix(text, &mut touched);
+            prepared.index.touched_by_prefix(text, &mut touched);
+            match truths {
+                Some(truths) => touched.extend(truths.iter().filter_map(|it| prepared.by_test.get(it)).flatten()),
+                None => touched.extend(&prepared.index.others),
+            }
+            space.touched(*id, &prepared.closed, &touched, &mut |formulas, formula| {
+                let settle = &mut |atom: &Atom, wanted| {
+                    (atom.source == Some(self.source)).then(|| pattern::is_true(&atom.test, text) == wanted)
+                };
+                formulas.settle(formula, settle, &mut known)
+            })
+        });
+        let lists = rest.collect();
+        let (value, part) = (Value::Text(Some(text.to_owned())), Part::Text(text.to_owned()));
+        Class { source: Some(self.source), value, part, lists, region: None }
+    }
+
+    /// The class of the texts in a case; `None` where there are none.
+    fn case(
         &self,
         space: &mut Space<'_>,
-        lists: &[ListId],
-        prepared: &[Rc<Prepared>],
-        source: SourceId,
-        case: &Case<'_>,
+        case: Case,
         truth: &dyn Fn(&Test) -> bool,
         touch: &dyn Fn(&Prepared, &mut BTreeSet<usize>),
-        classes: &mut Vec<Class>,
-    ) {
+    ) -> Option<Class> {
+        let source = self.source;
+        // Where patterns come out one way for all of the case, they are settled with the rest.
+        let scanned: Option<BTreeSet<AtomId>> = match &self.cases.joint {
+            Some(joint) if case != Case::Other => {
+                let mut possible = joint.possible(&case).into_iter();
+                possible.next().filter(|_| possible.next().is_none()).cloned()
+            }
+            _ => None,
+        };
+        let true_tests: Vec<Test> =
+            scanned.iter().flatten().map(|atom| space.formulas.atom(*atom).test.clone()).collect();
         let mut known = HashMap::new();
-        let rest: Vec<ListId> = lists
+        let rest: Vec<ListId> = self
+            .lists
             .iter()
-            .zip(prepared)
+            .zip(&self.prepared)
             .map(|(id, prepared)| {
                 let mut touched = BTreeSet::new();
                 touch(prepared, &mut touched);
-                space.touched(*id, prepared, &touched, &mut |formulas, formula| {
+                touched.extend(scanned.iter().flatten().filter_map(|atom| prepared.by_test.get(atom)).flatten());
+                let base = if scanned.is_some() { &prepared.closed } else { &prepared.open };
+                space.touched(*id, base, &touched, &mut |formulas, formula| {
                     let settle = &mut |atom: &Atom, wanted| {
                         let present = matches!(atom.test, Test::Present);
-                        is_table(atom, source).then(|| (present || truth(&atom.test)) == wanted)
+                        if is_table(atom, source) {
+                            Some((present || truth(&atom.test)) == wanted)
+                        } else {
+                            let scanned = scanned.is_some() && atom.source == Some(source);
+                            scanned.then(|| (present || true_tests.contains(&atom.test)) == wanted)
+                        }
                     };
                     formulas.settle(formula, settle, &mut known)
                 })
             })
             .collect();
-        let left = self.scanned && rest.iter().any(|id| space.get(*id).sources.contains(&source));
-        let mut value = self.example(case);
-        let mut region = None;
-        if value.is_none() || left {
-            let tests = self.region(case);
-            if value.is_none() {
-                match space.scan(source, &[], &tests) {
-                    // No value lies here.
-                    Some(found) if found.is_empty() => return,
-                    Some(found) => value = found.iter().find_map(|class| class.value.clone()),
-                    None => {}
-                }
-            }
-            region = left.then_some(tests);
-        }
-        let part = match case {
+        let part = match &case {
             Case::Under(suffix, false) => Part::Texts(format!("one label under `{suffix}`")),
             Case::Under(suffix, true) => Part::Texts(format!("several labels under `{suffix}`")),
             Case::Prefix(prefix) => Part::Texts(format!("begins with `{prefix}`")),
             Case::Other => Part::Other,
         };
-        classes.push(Class { source: Some(source), value: Value::Text(value), part, lists: rest, region });
-    }
-
-    /// A text in the case, found by trying.
-    fn example(&self, case: &Case<'_>) -> Option<String> {
-        let candidates: Vec<String> = match case {
-            Case::Under(suffix, several) => ["www", "other", "x", "another", "a", "third", "x1", "y", "z"]
-                .iter()
-                .map(|label| if *several { format!("{label}.sub.{suffix}") } else { format!("{label}.{suffix}") })
-                .collect(),
-            Case::Prefix(prefix) => {
-                let rests = ["", "x", "other", "0", "/x", "-x", "xy", "zzz"];
-                rests.iter().map(|rest| format!("{prefix}{rest}")).collect()
-            }
-            Case::Other => domain::usual(&self.place).iter().map(|text| (*text).to_owned()).collect(),
+        let region = Region { cases: Rc::clone(self.cases), case };
+        let value = match region.example() {
+            Some(text) => Some(text),
+            None => match space.is_empty(source, &region) {
+                // No value lies here.
+                Some(Err(())) => return None,
+                Some(Ok(text)) => Some(text),
+                None => None,
+            },
         };
-        candidates.into_iter().find(|text| self.is_in(case, text) && domain::has(&self.place, text))
-    }
-
-    /// Whether a text lies in the case, as the runtime's tables have it.
-    fn is_in(&self, case: &Case<'_>, text: &str) -> bool {
-        if self.all_texts.contains(text) {
-            return false;
-        }
-        let label = text.match_indices('.').find_map(|(dot, _)| {
-            let suffix = text.get(dot + 1..)?;
-            // Several more labels where the text before the dot has a dot itself; the first dot is the longest suffix.
-            self.labels.contains(suffix).then(|| (suffix, text.get(..dot).unwrap_or_default().contains('.')))
-        });
-        let prefix = (0..=text.len()).rev().find_map(|end| {
-            let prefix = text.get(..end)?;
-            self.prefixes.contains(prefix).then_some(prefix)
-        });
-        match case {
-            Case::Under(suffix, several) => label == Some((*suffix, *several)),
-            Case::Prefix(wanted) => prefix == Some(wanted),
-            Case::Other => label.is_none() && prefix.is_none(),
-        }
-    }
-
-    /// What is known of a text in the case.
-    fn region(&self, case: &Case<'_>) -> Region {
-        let mut tests: Vec<(Test, bool)> = Vec::new();
-        let beneath = |text: &str| match case {
-            Case::Under(suffix, _) => text.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.')),
-            Case::Prefix(prefix) => text.starts_with(prefix),
-            Case::Other => true,
-        };
-        match case {
-            Case::Under(suffix, several) => {
-                let suffix = (*suffix).to_owned();
-                tests.push((Test::Under { suffix: suffix.clone(), several: true }, true));
-                tests.push((Test::Under { suffix, several: false }, !several));
-            }
-            Case::Prefix(prefix) => tests.push((Test::Prefix((*prefix).to_owned()), true)),
-            Case::Other => {}
-        }
-        let same = |text: &str| match case {
-            Case::Under(suffix, _) => text == *suffix,
-            Case::Prefix(prefix) => text == *prefix,
-            Case::Other => false,
-        };
-        for suffix in self.labels.iter().filter(|suffix| beneath(suffix) && !same(suffix)) {
-            tests.push((Test::Under { suffix: (*suffix).to_owned(), several: true }, false));
-        }
-        for prefix in self.prefixes.iter().filter(|prefix| beneath(prefix) && !same(prefix)) {
-            tests.push((Test::Prefix((*prefix).to_owned()), false));
-        }
-        let texts: BTreeSet<String> =
-            self.all_texts.iter().filter(|text| beneath(text)).map(|text| (*text).to_owned()).collect();
-        if !texts.is_empty() {
-            tests.push((Test::Equals(texts), false));
-        }
-        tests.into()
+        let left = rest.iter().any(|id| space.get(*id).sources.contains(&source));
+        Some(Class {
+            source: Some(source),
+            value: Value::Text(value),
+            part,
+            lists: rest,
+            region: left.then_some(region),
+        })
     }
 }
 
@@ -349,7 +327,7 @@ fn scan(
     source: SourceId,
     atoms: &[AtomId],
     region: Option<Region>,
-) -> Vec<Class> {
+) -> (Vec<Class>, Left) {
     let place = space.source(source);
     let mut classes = Vec::new();
     // A value with a region was looked up before, and is there.
@@ -357,13 +335,13 @@ fn scan(
         classes.push(missing(space, lists, source));
     }
     if !domain::can_be_present(&place) {
-        return classes;
+        return (classes, Left::Nothing);
     }
-    let region = &region.unwrap_or_else(|| Rc::from([]));
-    let together = if atoms.len() <= PATTERNS_TOGETHER { space.scan(source, atoms, region) } else { None };
-    let Some(together) = together else {
+    let Some(together) = space.scan(source, atoms, region.as_ref()) else {
         // Too much for one automaton: one test, which may come out either way.
-        let Some(first) = atoms.first().copied() else { return classes };
+        let Some(first) = atoms.first().copied().filter(|_| atoms.len() <= EITHER_WAY) else {
+            return (classes, Left::Unknown);
+        };
         let test = space.formulas.atom(first).test.clone();
         for outcome in [true, false] {
             let settle = &mut |atom: &Atom, wanted: bool| {
@@ -372,30 +350,36 @@ fn scan(
             let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
             let words = format!("{}{}", if outcome { "" } else { "not " }, words(&test));
             let (value, part) = (Value::Text(None), Part::Texts(words));
-            classes.push(Class { source: Some(source), value, part, lists: rest, region: Some(region.clone()) });
+            classes.push(Class { source: Some(source), value, part, lists: rest, region: region.clone() });
         }
-        return classes;
+        return (classes, Left::Nothing);
     };
-    let numbers: HashMap<String, AtomId> =
-        atoms.iter().map(|atom| (format!("{:?}", space.formulas.atom(*atom).test), *atom)).collect();
-    for class in together.iter() {
-        let settle = &mut |atom: &Atom, wanted: bool| {
-            if atom.source != Some(source) {
-                return None;
-            }
-            if matches!(atom.test, Test::Present) {
-                return Some(wanted);
-            }
-            let number = numbers.get(&format!("{:?}", atom.test))?;
-            Some(class.truths.contains(number) == wanted)
-        };
-        let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
-        let told: Vec<String> = class.truths.iter().map(|atom| words(&space.formulas.atom(*atom).test)).collect();
-        let part = if told.is_empty() { Part::Other } else { Part::Texts(told.join(" and ")) };
-        let value = Value::Text(class.value.clone());
+    for Scanned { truths, value } in together.iter() {
+        let rest = told(space, lists, source, truths);
+        let words: Vec<String> = truths.iter().map(|atom| words(&space.formulas.atom(*atom).test)).collect();
+        let part = if words.is_empty() { Part::Other } else { Part::Texts(words.join(" and ")) };
+        let value = Value::Text(value.clone());
         classes.push(Class { source: Some(source), value, part, lists: rest, region: None });
     }
-    classes
+    (classes, Left::Nothing)
+}
+
+/// What is left of lists where, of all tests on a source that no table decides, just these are true.
+fn told(space: &mut Space<'_>, lists: &[ListId], source: SourceId, truths: &BTreeSet<AtomId>) -> Vec<ListId> {
+    let tests: Vec<Test> = truths.iter().map(|atom| space.formulas.atom(*atom).test.clone()).collect();
+    let mut known = HashMap::new();
+    let rest = lists.iter().map(|id| {
+        let prepared = space.prepare(*id, source);
+        let touched = truths.iter().filter_map(|atom| prepared.by_test.get(atom)).flatten().copied().collect();
+        space.touched(*id, &prepared.closed, &touched, &mut |formulas, formula| {
+            let settle = &mut |atom: &Atom, wanted: bool| {
+                let truth = || matches!(atom.test, Test::Present) || tests.contains(&atom.test);
+                (atom.source == Some(source)).then(|| truth() == wanted)
+            };
+            formulas.settle(formula, settle, &mut known)
+        })
+    });
+    rest.collect()
 }
 
 /// A test as people read it.
@@ -416,7 +400,9 @@ fn words(test: &Test) -> String {
 fn numbers(space: &mut Space<'_>, lists: &[ListId], source: SourceId, atoms: &BTreeSet<AtomId>) -> Vec<Class> {
     let field = space.source(source).field;
     let (lowest, highest) = domain::numbers(field);
-    let ranges = atoms.iter().flat_map(|atom| match &space.formulas.atom(*atom).test {
+    let tests: Vec<(AtomId, Test)> =
+        atoms.iter().map(|atom| (*atom, space.formulas.atom(*atom).test.clone())).collect();
+    let ranges = tests.iter().flat_map(|(_, test)| match test {
         Test::Ints(ranges) => ranges.clone(),
         _ => Vec::new(),
     });
@@ -429,10 +415,8 @@ fn numbers(space: &mut Space<'_>, lists: &[ListId], source: SourceId, atoms: &BT
         if from <= to {
             let usual = domain::usual_numbers(field).iter().copied().find(|number| (from..=to).contains(number));
             let value = usual.unwrap_or(from);
-            let settle = &mut |atom: &Atom, wanted: bool| {
-                (atom.source == Some(source)).then(|| atom.test.of_int(value).unwrap_or(false) == wanted)
-            };
-            let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
+            let truths = tests.iter().filter(|(_, test)| test.of_int(value).unwrap_or(false));
+            let rest = told(space, lists, source, &truths.map(|(atom, _)| *atom).collect());
             let (value, part) = (Value::Number(value), Part::Numbers(from, to));
             classes.push(Class { source: Some(source), value, part, lists: rest, region: None });
         }
@@ -451,15 +435,16 @@ fn addresses(space: &mut Space<'_>, lists: &[ListId], source: SourceId, atoms: &
     }
     let (four, six) = (range::bounds(four.into_iter(), 0), range::bounds(six.into_iter(), 0));
     let mut classes = Vec::new();
+    let tests: Vec<(AtomId, Test)> =
+        atoms.iter().map(|atom| (*atom, space.formulas.atom(*atom).test.clone())).collect();
     let mut add = |space: &mut Space<'_>, low: IpAddr, high: IpAddr| {
         let truth = |test: &Test| match (test, low) {
             (Test::Addresses { v4, .. }, IpAddr::V4(value)) => range::contains(v4, value.to_bits()),
             (Test::Addresses { v6, .. }, IpAddr::V6(value)) => range::contains(v6, value.to_bits()),
             _ => false,
         };
-        let settle =
-            &mut |atom: &Atom, wanted: bool| (atom.source == Some(source)).then(|| truth(&atom.test) == wanted);
-        let rest = lists.iter().map(|id| space.settled(*id, settle)).collect();
+        let truths = tests.iter().filter(|(_, test)| truth(test)).map(|(atom, _)| *atom).collect();
+        let rest = told(space, lists, source, &truths);
         let usual = domain::USUAL_ADDRESSES.iter().copied();
         let usual = usual.filter(|address| address.is_ipv4() == low.is_ipv4());
         let value = usual.into_iter().find(|address| (low..=high).contains(address)).unwrap_or(low);

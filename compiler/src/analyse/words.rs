@@ -22,14 +22,37 @@ pub(super) enum Word {
     Unsure,
 }
 
-/// The shortest word that ends in a state whose class `accepted` takes and that passes `check`.
-pub(super) fn shortest(automaton: &Automaton, accepted: &dyn Fn(u32) -> bool, check: &dyn Fn(&str) -> bool) -> Word {
+/// A shortest word from `start` to each state, where there is one in UTF-8 that is easy to find; short words first.
+pub(super) fn first(automaton: &Automaton, start: u32) -> Vec<String> {
+    let bytes = bytes_by_class(automaton);
+    let mut seen = vec![false; automaton.accept.len()];
+    if let Some(mark) = seen.get_mut(start as usize) {
+        *mark = true;
+    }
+    let mut words: Vec<(u32, Vec<u8>)> = vec![(start, Vec::new())];
+    let mut at = 0;
+    while let Some((state, word)) = words.get(at).cloned() {
+        at += 1;
+        for (class, bytes) in &bytes {
+            let target = automaton.transitions.get((state * automaton.classes) as usize + class).copied().unwrap_or(0);
+            if let (Some(mark @ false), Some(byte)) = (seen.get_mut(target as usize), bytes.first()) {
+                *mark = true;
+                let mut longer = word.clone();
+                longer.push(*byte);
+                words.push((target, longer));
+            }
+        }
+    }
+    words.into_iter().filter_map(|(_, word)| String::from_utf8(word).ok()).collect()
+}
+
+/// The shortest word that leads from `start` to a state in `good` and passes `check`.
+pub(super) fn shortest(automaton: &Automaton, start: u32, good: &[bool], check: &dyn Fn(&str) -> bool) -> Word {
     let states = automaton.accept.len();
     let width = automaton.classes as usize;
     let next = |state: usize, class: usize| {
         automaton.transitions.get(state * width + class).map_or(usize::MAX, |next| *next as usize)
     };
-    let good: Vec<bool> = automaton.accept.iter().map(|class| accepted(*class)).collect();
     // The states from which a good one can be reached.
     let mut before: Vec<Vec<usize>> = vec![Vec::new(); states];
     for state in 0..states {
@@ -39,7 +62,7 @@ pub(super) fn shortest(automaton: &Automaton, accepted: &dyn Fn(u32) -> bool, ch
             }
         }
     }
-    let mut live = good.clone();
+    let mut live = good.to_vec();
     let mut queue: VecDeque<usize> = (0..states).filter(|state| good.get(*state) == Some(&true)).collect();
     while let Some(state) = queue.pop_front() {
         for earlier in before.get(state).into_iter().flatten() {
@@ -49,7 +72,7 @@ pub(super) fn shortest(automaton: &Automaton, accepted: &dyn Fn(u32) -> bool, ch
             }
         }
     }
-    let start = automaton.start as usize;
+    let start = start as usize;
     if live.get(start) != Some(&true) {
         return Word::None;
     }

@@ -250,6 +250,52 @@ pub(crate) fn classes(tests: &[&Test]) -> Option<Classes> {
     Some(minimal(&rows, &accepts))
 }
 
+/// The automaton that does what two do: the numbers of the second's tests are moved by `offset`. `None` where it would have
+/// more than `limit` states.
+pub(crate) fn product(left: &Classes, right: &Classes, offset: usize, limit: usize) -> Option<Classes> {
+    let (one, two) = (&left.automaton, &right.automaton);
+    let mut pairs: HashMap<(u8, u8), u8> = HashMap::new();
+    let mut columns: Vec<(u8, u8)> = Vec::new();
+    let mut byte_classes = [0_u8; 256];
+    for (class, pair) in byte_classes.iter_mut().zip(one.byte_classes.iter().zip(&two.byte_classes)) {
+        let pair = (*pair.0, *pair.1);
+        *class = *pairs.entry(pair).or_insert_with(|| {
+            columns.push(pair);
+            columns.len() as u8 - 1
+        });
+    }
+    let go = |automaton: &Automaton, state: u32, class: u8| {
+        automaton.transitions.get((state * automaton.classes + u32::from(class)) as usize).copied().unwrap_or(0)
+    };
+    let mut numbers = HashMap::from([((one.start, two.start), 0_u32)]);
+    let mut states = vec![(one.start, two.start)];
+    let mut set_numbers: HashMap<(u32, u32), u32> = HashMap::new();
+    let mut sets: Vec<BTreeSet<usize>> = Vec::new();
+    let (mut accept, mut transitions) = (Vec::new(), Vec::new());
+    while let Some((first, second)) = states.get(accept.len()).copied() {
+        for column in &columns {
+            let next = (go(one, first, column.0), go(two, second, column.1));
+            transitions.push(*numbers.entry(next).or_insert_with(|| {
+                states.push(next);
+                states.len() as u32 - 1
+            }));
+        }
+        if states.len() > limit {
+            return None;
+        }
+        let class_of = |automaton: &Automaton, state: u32| automaton.accept.get(state as usize).copied().unwrap_or(0);
+        let classes = (class_of(one, first), class_of(two, second));
+        accept.push(*set_numbers.entry(classes).or_insert_with(|| {
+            let of = |sets: &[BTreeSet<usize>], class: u32| sets.get(class as usize).cloned().unwrap_or_default();
+            let moved = of(&right.sets, classes.1).into_iter().map(|number| number + offset);
+            sets.push(of(&left.sets, classes.0).into_iter().chain(moved).collect());
+            sets.len() as u32 - 1
+        }));
+    }
+    let automaton = Automaton { byte_classes, classes: columns.len() as u32, start: 0, accept, transitions };
+    Some(Classes { automaton, sets })
+}
+
 /// Joins states that no continuation tells apart (Moore's partition refinement) and bytes that no state tells apart.
 fn minimal(rows: &[Vec<u32>], accepts: &[BTreeSet<usize>]) -> Classes {
     let mut sets: Vec<BTreeSet<usize>> = Vec::new();
