@@ -1,6 +1,7 @@
 //! `outcall diff`: what one policy allows, refuses or treats otherwise than another, each with a request that shows it.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use outcall_schema::artifact::item::{Child, LeafKind};
 use outcall_schema::artifact::manifest::{Direction, Hold, Inject, InjectPart, OnTimeout};
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use super::example::{Example, example, put};
 use super::explore::{Outcome, Question, Way, explore};
+use super::names;
 use super::reach::budget;
 use super::side::Side;
 use super::space::{ListId, Space};
@@ -238,10 +240,6 @@ impl Answers<'_> {
 fn lists(space: &mut Space<'_>, side: &Side<'_>, layer: Layer) -> Vec<ListId> {
     let first = |space: &mut Space<'_>, entries: &[Entry]| space.list(Mode::First, tail_stripped(entries));
     let decided = match layer {
-        // A name that is blocked follows from no rule, so blocks are no default here.
-        Layer::Dns => {
-            vec![space.list(Mode::First, side.list(Layer::Dns).iter().copied()), first(space, &side.implied)]
-        }
         Layer::Https => {
             let inside = if side.intercepts { side.list(Layer::Https) } else { &[] };
             vec![first(space, side.list(Layer::Connect)), first(space, inside)]
@@ -292,7 +290,8 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
         return;
     }
     let before = lists(space, old, layer);
-    let width = before.len();
+    // Names are decided by the rules on them, then by those that they follow from; they owe nothing.
+    let width = if layer == Layer::Dns { 3 } else { before.len() };
     let all: Vec<ListId> = before.into_iter().chain(lists(space, new, layer)).collect();
     let effect = |space: &Space<'_>, leaf: Child, owed: bool| {
         // What the leaf does by itself, whichever policy it is of.
@@ -328,9 +327,7 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
             let answer = lists.first().and_then(|list| space.get(*list).constant());
             match answer.as_ref().map(|answer| answer.first().copied()) {
                 None => false,
-                Some(None) => {
-                    layer != Layer::Dns || lists.get(1).is_some_and(|list| space.get(*list).entries.is_empty())
-                }
+                Some(None) => true,
                 Some(Some(leaf)) if leaf.kind() == LeafKind::Intercept => lists.get(1).is_some_and(|list| {
                     space.get(*list).constant().is_some_and(|answer| !answer.first().is_some_and(|leaf| leaf.passes()))
                 }),
@@ -352,17 +349,20 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
             let [first, second, owed] = side else { continue };
             let Some(answer) = space.get(*first).constant() else { continue };
             let terminated = answer.first().is_some_and(|leaf| leaf.kind() == LeafKind::Intercept);
-            if if layer == Layer::Dns { !answer.is_empty() } else { !terminated } {
-                *second = empty;
-                if layer == Layer::Https {
-                    *owed = empty;
-                }
+            if !terminated {
+                (*second, *owed) = (empty, empty);
             }
         }
     };
     let count = old.list(layer).len() + new.list(layer).len();
     let question = Question { stop: &stop, trim: &trim, keep: SHOWN, budget: budget(count), ..Question::default() };
-    let summary = explore(space, all, &question);
+    let summary = match layer {
+        Layer::Dns => {
+            let effect = |leaf: Child| format!("{:?}{}", leaf.kind(), treatment_key(sides, layer, Some(leaf), &[]));
+            Rc::new(names::outcomes(space, sides, &effect, SHOWN))
+        }
+        _ => explore(space, all, &question),
+    };
     let mut unproven = summary.open;
     let mut grouped: BTreeMap<Sameness, Vec<(Outcome, Way)>> = BTreeMap::new();
     for (outcome, ways) in &summary.found {
@@ -601,7 +601,7 @@ fn confirmed(
 fn replay(formulas: &mut Formulas, side: &Side<'_>, layer: Layer, request: &Request) -> (bool, Option<Child>, bool) {
     let (leaf, inside) = match layer {
         Layer::Dns => match side.replay(formulas, Layer::Dns, request) {
-            None => return (side.lookup(formulas, request).unwrap_or(false), None, false),
+            None => return (side.resolves(formulas, request).unwrap_or(false), None, false),
             leaf => (leaf, false),
         },
         Layer::Https => match side.replay(formulas, Layer::Connect, request) {

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use outcall_schema::artifact::item::Child;
+use outcall_schema::artifact::writer::Source;
 
 use super::cases::Region;
 use super::domain;
@@ -17,7 +18,9 @@ use super::part::{self, Part};
 use super::space::{ListId, Space};
 use super::split::{self, Class, Left};
 use crate::decide::build::Mode;
+use crate::decide::formula::Formulas;
 use crate::decide::formula::SourceId;
+use crate::decide::sink::possible;
 
 /// How many values are chosen one after another before the search gives up on a branch.
 pub(super) const DEPTH: usize = 96;
@@ -88,11 +91,23 @@ pub(super) struct Question<'q> {
     pub(super) keep: usize,
     /// How many steps the search may take.
     pub(super) budget: u64,
+    /// Lists, by their place, of which only some values are asked: what could pass in the rest of them is their answer.
+    pub(super) rest: Option<Rest<'q>>,
 }
+
+/// The places of such lists, and whether a value is asked.
+pub(super) type Rest<'q> = (&'q [usize], &'q dyn Fn(&Source) -> bool);
 
 impl Default for Question<'_> {
     fn default() -> Self {
-        Question { stop: &|_, _| false, trim: &|_, _, _| {}, first_must_answer: false, keep: 1, budget: 4_000_000 }
+        Question {
+            stop: &|_, _| false,
+            trim: &|_, _, _| {},
+            first_must_answer: false,
+            keep: 1,
+            budget: 4_000_000,
+            rest: None,
+        }
     }
 }
 
@@ -109,13 +124,14 @@ struct Search<'s, 'f, 'q> {
     limit: u64,
     empty: ListId,
     known: HashMap<State, Rc<Summary>>,
+    rests: HashMap<ListId, ListId>,
 }
 
 /// All outcomes of the lists.
 pub(super) fn explore(space: &mut Space<'_>, lists: Vec<ListId>, question: &Question<'_>) -> Rc<Summary> {
     let limit = space.steps.saturating_add(question.budget);
     let empty = space.list(Mode::First, []);
-    let mut search = Search { space, question, limit, empty, known: HashMap::new() };
+    let mut search = Search { space, question, limit, empty, known: HashMap::new(), rests: HashMap::new() };
     search.go(State { lists, regions: Vec::new() }, 0)
 }
 
@@ -176,7 +192,29 @@ fn merged(classes: Vec<Class>, partial: bool) -> Vec<(Class, Option<String>)> {
 }
 
 impl Search<'_, '_, '_> {
+    /// Puts what could pass in place of lists of which nothing is asked any more.
+    fn sum_up(&mut self, lists: &mut [ListId]) {
+        let Some((places, is_asked)) = self.question.rest else { return };
+        for place in places {
+            let Some(list) = lists.get_mut(*place) else { continue };
+            if let Some(known) = self.rests.get(list) {
+                *list = *known;
+                continue;
+            }
+            let here = self.space.get(*list);
+            if here.sources.iter().any(|source| is_asked(self.space.formulas.source_of(*source))) {
+                continue;
+            }
+            self.space.steps += here.entries.len() as u64;
+            let leaf = possible(self.space.formulas, &here.entries);
+            let rest = self.space.list(Mode::First, leaf.passes().then_some((Formulas::TRUE, leaf)));
+            self.rests.insert(*list, rest);
+            *list = rest;
+        }
+    }
+
     fn go(&mut self, mut state: State, depth: usize) -> Rc<Summary> {
+        self.sum_up(&mut state.lists);
         (self.question.trim)(self.space, &mut state.lists, self.empty);
         if (self.question.stop)(self.space, &state.lists) {
             return Rc::default();
@@ -210,7 +248,10 @@ impl Search<'_, '_, '_> {
             state.regions.iter().find(|(known, _)| *known == source).map(|(_, region)| region.clone())
         };
         let must = self.question.first_must_answer && state.lists.first() == focus.first();
-        let (classes, left) = split::split(self.space, &state.lists, &focus, must, &region);
+        let is_asked = |source: &Source| self.question.rest.as_ref().is_none_or(|(_, is_asked)| is_asked(source));
+        let source = split::choose(self.space, &state.lists, &focus, &is_asked);
+        let (mut classes, left) = split::split(self.space, &state.lists, &focus, source, must, &region);
+        classes.iter_mut().for_each(|class| self.sum_up(&mut class.lists));
         let mut found: HashMap<Outcome, Vec<Way>> = HashMap::new();
         let mut order: Vec<Outcome> = Vec::new();
         let mut gave_up = left == Left::Unknown;

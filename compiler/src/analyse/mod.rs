@@ -11,6 +11,7 @@ mod doubts;
 mod example;
 mod explore;
 mod joint;
+mod names;
 mod part;
 mod query;
 mod reach;

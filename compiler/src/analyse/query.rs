@@ -120,7 +120,14 @@ fn ask<'p>(
             *second = empty;
         }
     };
-    let question = Question { stop: &stop, trim: &trim, first_must_answer: true, keep: 6, budget: budget(count) };
+    let question = Question {
+        stop: &stop,
+        trim: &trim,
+        first_must_answer: true,
+        keep: 6,
+        budget: budget(count),
+        ..Question::default()
+    };
     let summary = explore(space, ids, &question);
     let mut open = summary.open;
     let mut ways: Vec<(&Outcome, &Way)> = summary
@@ -177,7 +184,7 @@ fn confirmed(
         },
         Layer::Dns => match side.replay(formulas, Layer::Dns, &request) {
             // That a name follows from a rule is asked of the table itself.
-            None => return side.lookup(formulas, &request) == Some(passes(said.as_slice())),
+            None => return side.resolves(formulas, &request) == Some(passes(said.as_slice())),
             other => other,
         },
         _ => side.replay(formulas, layer, &request),

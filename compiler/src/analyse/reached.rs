@@ -12,7 +12,7 @@ use super::cases::Region;
 use super::domain;
 use super::explore::DEPTH;
 use super::space::{ListId, Space};
-use super::split::{Left, choose, split_by};
+use super::split::{Left, choose, split};
 use crate::decide::build::Mode;
 use crate::decide::formula::{Formulas, SourceId, Test};
 use crate::decide::{pattern, range};
@@ -102,10 +102,11 @@ impl Search<'_, '_> {
         // What the last rule asks about comes first: once it is known to be true, only what is before it matters.
         let last = here.entries.last().copied();
         let last = self.space.list(Mode::First, last);
-        let source = choose(self.space, &[list], &[last]).or_else(|| choose(self.space, &[list], &[list]));
+        let source =
+            choose(self.space, &[list], &[last], &|_| true).or_else(|| choose(self.space, &[list], &[list], &|_| true));
         let region =
             |source: SourceId| regions.iter().find(|(known, _)| *known == source).map(|(_, region)| region.clone());
-        let (classes, left) = split_by(self.space, &[list], &[list], source, false, &region);
+        let (classes, left) = split(self.space, &[list], &[list], source, false, &region);
         self.open |= left == Left::Unknown;
         for class in classes {
             let Some(rest) = class.lists.first().copied() else { continue };

@@ -94,14 +94,18 @@ impl Side<'_> {
         keys.of_request(facts).into_iter().filter_map(|at| Some((u32::try_from(at).ok()?, rules.get(at)?)))
     }
 
-    /// Whether the DNS table answers a query; `None` where it cannot be told.
-    pub(super) fn lookup(&self, formulas: &mut Formulas, request: &Request) -> Option<bool> {
+    /// Whether a name resolves; `None` where it cannot be told.
+    pub(super) fn resolves(&self, formulas: &mut Formulas, request: &Request) -> Option<bool> {
+        Some(!matches!(self.lookup(formulas, request)?, NameVerdict::Block(_)))
+    }
+
+    /// What the DNS table says of a query; `None` where it cannot be told.
+    pub(super) fn lookup(&self, formulas: &mut Formulas, request: &Request) -> Option<NameVerdict> {
         let table = self.replay.table.get_or_init(|| {
             let (bytes, _) = dns_table(self.policy, formulas);
             DnsTable::from_bytes(bytes.into()).ok()
         });
-        let verdict = table.as_ref()?.lookup(&request.facts(Layer::Dns));
-        Some(!matches!(verdict, NameVerdict::Block(_)))
+        Some(table.as_ref()?.lookup(&request.facts(Layer::Dns)))
     }
 }
 

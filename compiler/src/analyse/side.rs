@@ -16,7 +16,7 @@ use crate::emit::layers::obligations;
 use crate::resolve::{Policy, Rule};
 
 /// The record types that follow from rules.
-const IMPLIED_TYPES: [&str; 3] = ["A", "AAAA", "HTTPS"];
+pub(super) const IMPLIED_TYPES: [&str; 3] = ["A", "AAAA", "HTTPS"];
 
 /// A policy's lists. Leaves name rules by `offset` and the rule's number, so that those of two policies differ.
 pub(super) struct Side<'p> {

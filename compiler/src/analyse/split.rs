@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
+use outcall_schema::artifact::writer::Source;
+
 use super::cases::{Case, Cases, Region};
 use super::domain;
 use super::explore::Value;
@@ -41,21 +43,9 @@ pub(super) enum Left {
     Unknown,
 }
 
-/// Splits the value that tells most of the lists in `focus`. With `must`, classes in which the first list cannot answer
-/// may be left out.
+/// Splits a value; or an expression in `focus` that is no test of one value, where there is none. With `must`, classes in
+/// which the first list cannot answer may be left out.
 pub(super) fn split(
-    space: &mut Space<'_>,
-    lists: &[ListId],
-    focus: &[ListId],
-    must: bool,
-    region: &dyn Fn(SourceId) -> Option<Region>,
-) -> (Vec<Class>, Left) {
-    let source = choose(space, lists, focus);
-    split_by(space, lists, focus, source, must, region)
-}
-
-/// As [`split`], by this value; by an expression that is no test of one value where there is none.
-pub(super) fn split_by(
     space: &mut Space<'_>,
     lists: &[ListId],
     focus: &[ListId],
@@ -85,16 +75,25 @@ pub(super) fn split_by(
     (classes, Left::Nothing)
 }
 
-/// The value that narrows down most of the entries: of the first list, unless that has but one and says nothing of it.
-pub(super) fn choose(space: &mut Space<'_>, lists: &[ListId], focus: &[ListId]) -> Option<SourceId> {
+/// The value that narrows down most of the entries: of the first list in `focus`, unless that has but one and says nothing
+/// of it.
+pub(super) fn choose(
+    space: &mut Space<'_>,
+    lists: &[ListId],
+    focus: &[ListId],
+    is_asked: &dyn Fn(&Source) -> bool,
+) -> Option<SourceId> {
     let first = space.guarded(*focus.first()?);
+    let asked = first.iter().filter(|(source, _)| is_asked(space.formulas.source_of(**source)));
+    let asked: Vec<(SourceId, (usize, usize))> = asked.map(|(source, count)| (*source, *count)).collect();
     if space.get(*focus.first()?).entries.len() > 1 {
-        return first.iter().max_by_key(|(_, count)| **count).map(|(source, _)| *source);
+        // Of equals the first.
+        return asked.iter().rev().max_by_key(|(_, count)| *count).map(|(source, _)| *source);
     }
     // Among the values that one rule guards, that which tells most of the other lists.
     let others: Vec<_> = lists.iter().filter(|list| !focus.contains(list)).map(|list| space.guarded(*list)).collect();
     let told = |source: &SourceId| others.iter().map(|other| other.get(source).copied().unwrap_or_default()).max();
-    first.iter().max_by_key(|(source, (guards, _))| (*guards, told(source))).map(|(source, _)| *source)
+    asked.iter().rev().max_by_key(|(source, (guards, _))| (*guards, told(source))).map(|(source, _)| *source)
 }
 
 /// An expression that is no test of one value may come out any way.

@@ -159,15 +159,20 @@ impl Sink for Written {
         if !open {
             return None;
         }
-        let mut builder = Builder::new(formulas, Summed, Mode::First, entries.len(), |_| 0);
-        let possible = builder.build(entries.to_vec());
-        Some(match (possible.pass.rule(), possible.last) {
-            (Some(rule), _) if possible.private => Child::leaf(LeafKind::AllowPrivate, rule),
-            (Some(rule), _) => Child::leaf(LeafKind::Allow, rule),
-            (None, u32::MAX) => NO_LEAF,
-            // Refused whatever else is known; at the latest by this rule.
-            (None, rule) => Child::leaf(LeafKind::Block, rule),
-        })
+        Some(possible(formulas, entries))
+    }
+}
+
+/// What entries come to when nothing that they ask about is known: what could pass, as far as they leave something to pass.
+pub(crate) fn possible(formulas: &mut Formulas, entries: &[Entry]) -> Child {
+    let mut builder = Builder::new(formulas, Summed, Mode::First, entries.len(), |_| 0);
+    let possible = builder.build(entries.to_vec());
+    match (possible.pass.rule(), possible.last) {
+        (Some(rule), _) if possible.private => Child::leaf(LeafKind::AllowPrivate, rule),
+        (Some(rule), _) => Child::leaf(LeafKind::Allow, rule),
+        (None, u32::MAX) => NO_LEAF,
+        // Refused whatever else is known; at the latest by this rule.
+        (None, rule) => Child::leaf(LeafKind::Block, rule),
     }
 }
 

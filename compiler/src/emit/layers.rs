@@ -67,7 +67,7 @@ fn once(built: &mut Vec<(Vec<Entry>, Child)>, entries: Vec<Entry>, build: impl F
 
 /// A leaf as the implied names need it: passing only where its kind is asked for, and with what it says of private
 /// addresses.
-fn open_leaf(policy: &Policy, leaf: Child, only: LeafKind) -> Child {
+pub(crate) fn open_leaf(policy: &Policy, leaf: Child, only: LeafKind) -> Child {
     let Some(rule) = leaf.rule() else { return leaf };
     let egress = policy.rules.get(rule as usize).and_then(|rule| rule.egress.as_ref());
     let kind = match leaf.kind() {
