@@ -77,7 +77,9 @@ fn every_preset_passes_its_tests_which_reach_every_rule() {
 
 #[test]
 fn presets_hold_what_they_promise_together() {
-    let all: String = PRESETS
+    // Of two for the same mirror one is enough, and the other would be without effect.
+    let presets: Vec<_> = PRESETS.iter().filter(|row| row.name != "package-mirror-readonly").collect();
+    let all: String = presets
         .iter()
         .map(|row| row.example().lines().skip(1).collect::<Vec<_>>().join("\n"))
         .map(|entry| match entry.strip_prefix("presets: [") {
@@ -90,7 +92,7 @@ fn presets_hold_what_they_promise_together() {
     let compilation = compile(&[directory.path().to_owned()], Missing::Refused);
     let together = compiled(&compilation);
     assert!(together.manifest.tests.is_empty(), "a preset's tests stay with it");
-    assert!(together.manifest.rules.len() > PRESETS.len());
+    assert!(together.manifest.rules.len() > presets.len());
     for row in &together.manifest.rules {
         let preset = row.file.strip_prefix("preset:").unwrap();
         assert!(row.id.starts_with(&format!("{preset}.")), "{} in {}", row.id, row.file);

@@ -29,7 +29,9 @@ fn check(bytes: impl AsRef<[u8]>, code: &str) {
 }
 
 fn rule(condition: &str) -> String {
-    format!("version: \"1\"\nrules:\n  - id: a\n    action: allow\n    condition: |-\n      {condition}\n")
+    format!(
+        "version: \"1\"\nrules:\n  - id: a\n    description: a test\n    action: allow\n    condition: |-\n      {condition}\n"
+    )
 }
 
 #[test]
@@ -42,7 +44,8 @@ fn conditions_of_64_kib_compile_and_longer_ones_are_refused() {
     condition.push('\n');
     let found = findings(rule(condition.trim_end()).as_bytes());
     assert!(found.is_empty(), "{found:#?}");
-    let alternatives = "http.host == \"a.example.com\" || ".repeat(2000) + "false";
+    let alternatives: Vec<String> = (0..1900).map(|number| format!("http.host == \"h{number}.example.com\"")).collect();
+    let alternatives = alternatives.join(" || ");
     assert!(alternatives.len() < LIMIT);
     let found = findings(rule(&alternatives).as_bytes());
     assert!(found.is_empty(), "{found:#?}");
