@@ -17,7 +17,7 @@ use outcall_tests::generate::policy::{policy, rule};
 use outcall_tests::generate::request::Constants;
 use outcall_tests::reference::compare::{Artifacts, Comparison, Reader, compile};
 use outcall_tests::reference::policy::{Policy, Rule};
-use outcall_tests::reference::value::Request;
+use outcall_tests::reference::value::{Request, Value};
 
 /// The pairs of a run in a few minutes.
 const PAIRS: u64 = 220_000;
@@ -173,10 +173,10 @@ fn hunt(seed: u64, pairs: u64, make: Break) -> Result<String, String> {
     ))
 }
 
-/// A bug, as it is today: where a caller leaves the headers or the body unknown instead of saying that there are none, the
-/// compiled program takes them for missing and null. The language says unknown, so that the rule would not match.
+/// Found here: where a caller left the headers or the body unknown instead of saying that there are none, the compiled
+/// program took them for missing and null, and an allow rule about their absence matched.
 #[test]
-fn an_unknown_body_or_header_map_is_still_taken_for_an_absent_one() {
+fn an_unknown_body_or_header_map_is_not_taken_for_an_absent_one() {
     for (condition, field) in [("!has(http.headers.x)", Field::HttpHeaders), ("http.body == null", Field::HttpBody)] {
         let allow = rule(Action::Allow, condition.to_owned(), EgressMode::Proxy, true, false).unwrap();
         let policy = Policy { rules: vec![allow], ..Policy::default() };
@@ -184,8 +184,28 @@ fn an_unknown_body_or_header_map_is_still_taken_for_an_absent_one() {
         request.known.remove(&field);
         let artifacts = compile(&policy).unwrap().unwrap();
         let compiled = request.with_facts(|facts| artifacts.decide(Layer::Http, facts));
-        assert_eq!(compiled, Outcome::Decided(Verdict::Allow(RuleIndex(0))), "mended? then generate unknown ones too");
+        assert_eq!(compiled, Outcome::Undecided, "{condition}");
         assert_eq!(policy.possible(Layer::Http, &request), [Verdict::DEFAULT]);
+    }
+}
+
+/// Found here: a body that is null took part in `hostMatches` as a string that is another.
+#[test]
+fn a_body_that_is_null_matches_no_host_pattern_and_fails_none() {
+    let allow =
+        rule(Action::Allow, "!hostMatches(http.body, \"example.com\")".to_owned(), EgressMode::Proxy, true, false)
+            .unwrap();
+    let policy = Policy { rules: vec![allow], ..Policy::default() };
+    let artifacts = compile(&policy).unwrap().unwrap();
+    let mut request = Constants::default().request(&mut Random::new(1), Layer::Http);
+    for (body, verdict) in [
+        (Value::Null, Verdict::DEFAULT),
+        (Value::text("example.com"), Verdict::DEFAULT),
+        (Value::text("example.net"), Verdict::Allow(RuleIndex(0))),
+    ] {
+        request.known.insert(Field::HttpBody, body);
+        assert_eq!(policy.possible(Layer::Http, &request), [verdict]);
+        assert_eq!(request.with_facts(|facts| artifacts.decide(Layer::Http, facts)), Outcome::Decided(verdict));
     }
 }
 

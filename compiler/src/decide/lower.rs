@@ -441,6 +441,10 @@ fn call(source: Source, function: Function, text: String) -> Option<(Source, Tes
         },
         Function::Contains => Test::Contains(text),
         Function::Matches => Test::Matches(text),
+        // No body equals no string, but is no string either: of a function's argument nothing is then known.
+        Function::HostMatches if source.field == Field::HttpBody && !text.starts_with('*') => {
+            Test::Matches(format!("^{}$", regex_syntax::escape(&text)))
+        }
         Function::HostMatches => pattern_test(&text),
         Function::InCidr | Function::Size | Function::LowerAscii | Function::UpperAscii => return None,
     };

@@ -306,6 +306,10 @@ impl Program {
     fn string<'a>(&'a self, at: u32, question: &Question<'a>) -> Fact<Text<'a>> {
         let Some(field) = field_of(&self.image, at) else { return Fact::Unknown };
         match question.facts.fact(field) {
+            // Without a word on headers or the body none of them can be taken for absent.
+            Fact::Unknown if matches!(field, Field::HttpHeaders | Field::ResponseHeaders | Field::HttpBody) => {
+                Fact::Pending
+            }
             Fact::Unknown => Fact::Unknown,
             Fact::Pending => Fact::Pending,
             Fact::Known(FieldValue::Str(text)) => Fact::Known(Text::Borrowed(text)),

@@ -170,9 +170,8 @@ impl Constants {
                 Some(Knowledge::From(_)) => None,
             };
             let value = always.unwrap_or_else(|| self.value(random, row.field));
-            // A request always has a host, headers, and a body or null.
-            let always = [Field::HttpHost, Field::HttpBody, Field::HttpHeaders, Field::ResponseHeaders];
-            if always.contains(&row.field) || !random.once_in(60) {
+            // A request always has a host, and a body or null.
+            if matches!(row.field, Field::HttpHost | Field::HttpBody) || !random.once_in(60) {
                 request.known.insert(row.field, value);
             }
         }
