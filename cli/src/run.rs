@@ -40,6 +40,21 @@ pub(crate) struct Args {
     /// A resolver to ask for allowed names; may be repeated [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "IP[:PORT]", value_parser = upstream)]
     dns_upstream: Vec<SocketAddr>,
+    /// The certificate authority for rules that look inside TLS, in PEM [default: one for this run alone, in memory]
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    ca_cert: Option<PathBuf>,
+    /// Its private key; its owner alone may have access to the file
+    #[arg(long, value_name = "FILE", requires = "ca_cert")]
+    ca_key: Option<PathBuf>,
+    /// Certificates in PEM that servers are verified against where TLS is looked into, beside those that this system trusts
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// How long the certificates for hosts are valid, 60 to 604800 [default: 86400]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=604_800))]
+    intercept_leaf_ttl_secs: Option<u32>,
+    /// The largest body of a request that rules see, up to 16777216 [default: 1048576]; of a larger one `http.body` is null
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(0..=16_777_216))]
+    intercept_body_cap_bytes: Option<u32>,
     /// Leave out warnings and the summary at the end
     #[arg(long)]
     quiet: bool,
@@ -83,6 +98,15 @@ pub(crate) fn run(args: &Args) -> Exit {
         command.arg(option("log", log));
     }
     command.args(upstreams.iter().map(|upstream| format!("--dns-upstream={upstream}")));
+    for (name, file) in [("ca-cert", &args.ca_cert), ("ca-key", &args.ca_key), ("upstream-ca", &args.upstream_ca)] {
+        command.args(file.as_ref().map(|file| option(name, file)));
+    }
+    for (name, number) in [
+        ("intercept-leaf-ttl-secs", args.intercept_leaf_ttl_secs),
+        ("intercept-body-cap-bytes", args.intercept_body_cap_bytes),
+    ] {
+        command.args(number.map(|number| option(name, number.to_string())));
+    }
     if args.quiet {
         command.arg("--quiet");
     }

@@ -68,16 +68,35 @@ pub enum LoadError {
     /// The policy terminates TLS, which needs a certificate authority.
     #[error(
         "manifest.json says that the policy needs TLS interception (a rule with `mode: intercept` or an entry in \
-         `interception.hosts`), which is not available: remove it or write `mode: proxy`"
+         `interception.hosts`), and there is no certificate authority: name one, remove it or write `mode: proxy`"
     )]
     InterceptionUnavailable,
+    /// The policy looks inside TLS to inject secrets there.
+    #[error(
+        "manifest.json says that the policy injects secrets ({}) where it looks inside TLS, which is not available: remove \
+         the `inject` of these rules",
+        names.join(", ")
+    )]
+    InjectionUnavailable {
+        /// The secrets' names.
+        names: Vec<String>,
+    },
+}
+
+/// Whether there is a certificate authority with which to look inside TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// There is one, or one will be made.
+    Present,
+    /// There is none: a policy that needs one does not load.
+    Absent,
 }
 
 /// Loads the four artifacts from `directory` and validates each and that they belong together.
 ///
 /// # Errors
 /// The first problem found, which names the file. There is no partial result.
-pub fn from_dir(directory: &Path) -> Result<Snapshot, LoadError> {
+pub fn from_dir(directory: &Path, authority: Authority) -> Result<Snapshot, LoadError> {
     let manifest = Manifest::from_bytes(&read(directory, file::MANIFEST, MANIFEST_MAX)?)
         .map_err(|source| LoadError::Artifact { file: file::MANIFEST, source })?;
     let mut listed: Vec<&str> = manifest.files.iter().map(|row| row.name.as_str()).collect();
@@ -90,8 +109,12 @@ pub fn from_dir(directory: &Path) -> Result<Snapshot, LoadError> {
         .map_err(|source| LoadError::Artifact { file: file::DNS, source })?;
     let program = MatchProgram::from_bytes(Arc::from(member(directory, &manifest, file::PROXY)?))
         .map_err(|source| LoadError::Artifact { file: file::PROXY, source })?;
-    if manifest.needs.ca {
-        return Err(LoadError::InterceptionUnavailable);
+    match authority {
+        Authority::Absent if manifest.needs.ca => return Err(LoadError::InterceptionUnavailable),
+        Authority::Present if manifest.needs.ca && !manifest.needs.secrets.is_empty() => {
+            return Err(LoadError::InjectionUnavailable { names: manifest.needs.secrets });
+        }
+        Authority::Absent | Authority::Present => {}
     }
     Ok(Snapshot { dns, program, manifest, nft })
 }

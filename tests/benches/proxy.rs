@@ -156,7 +156,8 @@ fn context() -> Context {
     for (name, bytes) in artifacts.files() {
         std::fs::write(directory.path().join(name), bytes).expect("an artifact");
     }
-    let snapshot = outcall_runtime::load::from_dir(directory.path()).expect("what was just written");
+    let snapshot = outcall_runtime::load::from_dir(directory.path(), outcall_runtime::load::Authority::Absent)
+        .expect("what was just written");
     let upstream = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let resolver = Resolver::new(vec![upstream.local_addr().expect("bound")], Dialer::new());
     std::thread::spawn(move || {
@@ -176,6 +177,7 @@ fn context() -> Context {
         resolver,
         direct: Direct::default(),
         dialer: Dialer::new(),
+        interception: None,
         limits: Limits::default(),
     }
 }

@@ -236,7 +236,7 @@ fn a_preset_that_needs_interception_does_not_load_without_it() {
         for (name, content) in row.compile().artifacts.unwrap().files() {
             std::fs::write(directory.path().join(name), content).unwrap();
         }
-        let loaded = outcall_runtime::load::from_dir(directory.path());
+        let loaded = outcall_runtime::load::from_dir(directory.path(), outcall_runtime::load::Authority::Absent);
         assert_eq!(loaded.is_err(), row.intercepts(), "{}", row.name);
         if let Err(error) = loaded {
             assert!(error.to_string().contains("needs TLS interception"), "{}: {error}", row.name);

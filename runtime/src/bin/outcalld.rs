@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use outcall_runtime::intercept::{Files, LeafTtl};
 use outcall_runtime::sandbox;
 
 /// Enforces compiled policies.
@@ -38,6 +40,21 @@ struct Sandbox {
     /// A resolver to ask for allowed names, `IP` or `IP:PORT`; may be repeated.
     #[arg(long, value_name = "IP[:PORT]", required = true, value_parser = upstream)]
     dns_upstream: Vec<SocketAddr>,
+    /// The certificate authority for rules that look inside TLS, in PEM [default: one for this run alone, in memory].
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// Its private key; its owner alone may have access to the file.
+    #[arg(long, value_name = "FILE")]
+    ca_key: Option<PathBuf>,
+    /// Certificates in PEM that servers are verified against where TLS is looked into, beside those that this system trusts.
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// How long the certificates for hosts are valid, 60 to 604800.
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = leaf_ttl)]
+    intercept_leaf_ttl_secs: LeafTtl,
+    /// The largest body of a request that rules see, up to 16777216; of a larger one `http.body` is null.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(0..=16_777_216))]
+    intercept_body_cap_bytes: u32,
     /// Leave out the summary at the end.
     #[arg(long)]
     quiet: bool,
@@ -52,8 +69,41 @@ fn upstream(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write an address or an address and a port: 192.0.2.53, 192.0.2.53:5353, [2001:db8::53]:53".into())
 }
 
+fn leaf_ttl(text: &str) -> Result<LeafTtl, String> {
+    text.parse().ok().and_then(LeafTtl::from_secs).ok_or_else(|| "write a number of seconds from 60 to 604800".into())
+}
+
 fn main() {
     let Arguments { command: Command::Sandbox(asked) } = Arguments::parse();
-    let Sandbox { artifacts, remove_artifacts, name, log, dns_upstream: upstreams, quiet, command } = asked;
-    sandbox::run(&sandbox::Options { artifacts, remove_artifacts, name, log, upstreams, quiet, command })
+    let Sandbox {
+        artifacts,
+        remove_artifacts,
+        name,
+        log,
+        dns_upstream: upstreams,
+        ca_cert,
+        ca_key,
+        upstream_ca,
+        intercept_leaf_ttl_secs: leaf_ttl,
+        intercept_body_cap_bytes,
+        quiet,
+        command,
+    } = asked;
+    let authority = Files::named(ca_cert, ca_key).unwrap_or_else(|error| {
+        Arguments::command().error(ErrorKind::MissingRequiredArgument, error).exit();
+    });
+    let body_cap_bytes = usize::try_from(intercept_body_cap_bytes).unwrap_or(0);
+    sandbox::run(&sandbox::Options {
+        artifacts,
+        remove_artifacts,
+        name,
+        log,
+        upstreams,
+        authority,
+        upstream_ca,
+        leaf_ttl,
+        body_cap_bytes,
+        quiet,
+        command,
+    })
 }

@@ -1,13 +1,50 @@
-//! Looks inside TLS where a policy asks for it: the authority that clients trust, and the certificates it signs for hosts.
+//! Looks inside TLS where a policy asks for it: the authority that clients trust, the certificates it signs for hosts, and
+//! the verification of the servers behind.
 //!
 //! Invariant: without an authority nothing of this runs and nothing is allocated.
+
+use std::sync::Arc;
+
+use outcall_schema::ca::CaError;
+use outcall_schema::host::Host;
 
 pub mod authority;
 pub mod leaves;
 mod tickets;
 pub mod trust;
 mod truststore;
+pub mod upstream;
 
 pub use authority::{AuthorityError, Files};
-pub use leaves::{LeafTtl, Leaves};
+pub use leaves::{Leaf, LeafTtl, Leaves};
 pub use trust::Trust;
+pub use upstream::Upstreams;
+
+/// The protocol that is read inside TLS (RFC 7301, section 6).
+pub const HTTP11: &[u8] = b"http/1.1";
+
+/// Everything that intercepting a connection takes.
+#[derive(Debug, Clone)]
+pub struct Interception {
+    leaves: Arc<Leaves>,
+    /// The servers behind.
+    pub upstreams: Upstreams,
+}
+
+impl Interception {
+    /// With these leaves towards agents, and these servers behind.
+    pub fn new(leaves: Leaves, upstreams: Upstreams) -> Interception {
+        Interception { leaves: Arc::new(leaves), upstreams }
+    }
+
+    /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens on a thread where nobody
+    /// waits for another.
+    ///
+    /// # Errors
+    /// As [`Leaves::leaf`].
+    pub async fn leaf(&self, host: &Host) -> Result<Arc<Leaf>, CaError> {
+        let (leaves, host) = (Arc::clone(&self.leaves), host.clone());
+        let minted = tokio::task::spawn_blocking(move || leaves.leaf(&host)).await;
+        minted.unwrap_or(Err(CaError::Making))
+    }
+}

@@ -127,6 +127,9 @@ impl Trust {
     /// What the system says, with what was tried.
     pub fn cover(&self) -> io::Result<()> {
         let step = |what: String| move |error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+        if !Path::new("/run").is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "there is no /run, where the certificates would be"));
+        }
         fs::create_dir_all(DIRECTORY).map_err(step(format!("make {DIRECTORY}")))?;
         for (path, content) in [(BUNDLE, &self.bundle), (TRUSTSTORE, &self.truststore)] {
             fs::write(path, content).map_err(step(format!("write {path}")))?;

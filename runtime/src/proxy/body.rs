@@ -97,7 +97,7 @@ impl Body {
             }
             let length = self.advance(incoming.unread(), &mut |_| {})?;
             let bytes = incoming.unread().get(..length).unwrap_or_default();
-            match timeout(idle, writer.write_all(bytes)).await {
+            match timeout(idle, send(writer, bytes)).await {
                 Ok(written) => written.map_err(BodyError::Write)?,
                 Err(_) => return Err(BodyError::WriteTimeout),
             }
@@ -144,6 +144,12 @@ impl Body {
             Ok(Ok(_)) => Ok(true),
         }
     }
+}
+
+/// Writes all of it, through whatever buffers on the way: nobody may have to wait for what was written for more to come.
+pub(super) async fn send(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
 }
 
 /// A body, or its beginning, that was kept.

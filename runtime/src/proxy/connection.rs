@@ -59,7 +59,7 @@ impl Connection {
             return;
         }
         match self.first_bytes(&mut stream, &mut incoming).await {
-            First::Carries(Carries::Tls) => tunnel::transparent(&self, &mut stream, incoming, destination).await,
+            First::Carries(Carries::Tls) => tunnel::serve(&mut self, &mut stream, incoming, destination).await,
             First::Carries(Carries::Http) => http::serve(&mut self, &mut stream, incoming).await,
             First::Carries(Carries::Other) => raw::serve(&self, &mut stream, incoming, destination).await,
             First::Silent => raw::serve_silent(&mut self, &mut stream, incoming, destination).await,

@@ -7,6 +7,7 @@ use crate::dial::Dialer;
 use crate::direct::Direct;
 use crate::dns::Resolver;
 use crate::identity::Identity;
+use crate::intercept::Interception;
 use crate::snapshot::Policy;
 
 /// How connections come to a listener.
@@ -35,6 +36,8 @@ pub struct Context {
     pub dialer: Dialer,
     /// Addresses that rules open as they are. Nothing fills it where the kernel sees to that.
     pub direct: Direct,
+    /// What looking inside TLS takes; without it nothing that needs it passes.
+    pub interception: Option<Interception>,
     /// How much and how long.
     pub limits: Limits,
 }

@@ -1,17 +1,21 @@
 //! One request on its way to the server and the response on its way back, both at once.
 
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use outcall_schema::host::Host;
 use outcall_schema::reason::Reason;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
-use super::body::{Body, BodyError};
+use super::body::{self, Body, BodyError};
 use super::connection::Connection;
 use super::fields::{EndOfHead, Framing, HeadError, Version};
 use super::http::refusal_of_body;
@@ -21,6 +25,7 @@ use super::relay::relay;
 use super::request::{Persistence, Request, Upgrade};
 use super::response::Response;
 use super::upstream::Candidate;
+use crate::intercept::upstream::tls;
 use crate::snapshot::Snapshot;
 
 /// The most informational responses to one request. Servers send one or two.
@@ -34,8 +39,34 @@ pub(super) struct Upstream {
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) address: SocketAddr,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) incoming: Incoming,
+}
+
+/// The bytes between us and a server.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    /// Verified for the host.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whether the other side has neither closed nor said anything that was not read.
+    pub(super) async fn is_silent(&mut self) -> bool {
+        let stream = match self {
+            Stream::Plain(stream) => {
+                let nothing = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+                return stream.try_read(&mut [0]).as_ref().is_err_and(nothing);
+            }
+            Stream::Tls(stream) => stream,
+        };
+        // Messages of TLS itself, such as tickets, are taken in on the way.
+        let mut byte = [0];
+        let asking = poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut *stream).poll_read(context, &mut ReadBuf::new(&mut byte)).is_pending())
+        });
+        tokio::task::unconstrained(asking).await
+    }
 }
 
 /// A request that may pass.
@@ -67,12 +98,30 @@ pub(super) async fn run(
     upstream: &mut Upstream,
     body: &mut Body,
 ) -> Ended {
+    match &mut upstream.stream {
+        Stream::Plain(stream) => {
+            let (mut reader, mut writer) = stream.split();
+            carry(exchange, client, (&mut upstream.incoming, &mut reader, &mut writer), body).await
+        }
+        Stream::Tls(stream) => {
+            let (mut reader, mut writer) = tokio::io::split(stream);
+            carry(exchange, client, (&mut upstream.incoming, &mut reader, &mut writer), body).await
+        }
+    }
+}
+
+async fn carry(
+    exchange: &Exchange<'_>,
+    client: (&mut Incoming, &mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
+    server: (&mut Incoming, &mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
+    body: &mut Body,
+) -> Ended {
     let (incoming, reader, writer) = client;
-    let (mut server_reader, mut server_writer) = upstream.stream.split();
+    let (server_incoming, server_reader, server_writer) = server;
     let progress = Progress::default();
     let (received, mut sent) = {
-        let mut send = pin!(send(exchange, &progress, incoming, reader, &mut server_writer, body));
-        let mut receive = pin!(receive(exchange, &progress, &mut upstream.incoming, &mut server_reader, writer));
+        let mut send = pin!(send(exchange, &progress, incoming, reader, server_writer, body));
+        let mut receive = pin!(receive(exchange, &progress, server_incoming, server_reader, writer));
         let mut sent = None;
         let received = loop {
             tokio::select! {
@@ -95,11 +144,11 @@ pub(super) async fn run(
             _ => Ended::Complete { client: Persistence::Close, upstream: Persistence::Close },
         },
         Ok(Received::Switched) => {
-            let early = upstream.incoming.take_all();
+            let early = server_incoming.take_all();
             let late = incoming.take_all();
-            if writer.write_all(&early).await.is_ok() && server_writer.write_all(&late).await.is_ok() {
+            if body::send(writer, &early).await.is_ok() && body::send(server_writer, &late).await.is_ok() {
                 let idle = exchange.connection.limits().tunnel;
-                relay((reader, writer), (&mut server_reader, &mut server_writer), idle).await;
+                relay((reader, writer), (server_reader, server_writer), idle).await;
             }
             Ended::Closed
         }
@@ -176,7 +225,7 @@ async fn send(
     body: &mut Body,
 ) -> Result<(), BodyError> {
     let idle = exchange.connection.limits().body;
-    match timeout(idle, server.write_all(exchange.first)).await {
+    match timeout(idle, body::send(server, exchange.first)).await {
         Ok(written) => written.map_err(BodyError::Write)?,
         Err(_) => return Err(BodyError::WriteTimeout),
     }
@@ -258,7 +307,7 @@ async fn read_head(
                         return Err(unreachable("the server closed the connection without an answer"));
                     }
                     Ok(_) => return Err(malformed(HeadError::StatusLine)),
-                    Err(error) => return Err(unreachable(&error.to_string())),
+                    Err(error) => return Err(broken(&error)),
                 },
             }
         }
@@ -267,7 +316,7 @@ async fn read_head(
 }
 
 async fn write(client: &mut (impl AsyncWrite + Unpin), bytes: &[u8], patience: Duration) -> Result<(), Lost> {
-    match timeout(patience, client.write_all(bytes)).await {
+    match timeout(patience, body::send(client, bytes)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Lost::ClientGone),
     }
@@ -275,6 +324,15 @@ async fn write(client: &mut (impl AsyncWrite + Unpin), bytes: &[u8], patience: D
 
 fn malformed(error: HeadError) -> Lost {
     Lost::Refused(Refusal::because(Reason::UpstreamMalformed, error))
+}
+
+/// A server that says no in TLS does so after the handshake, as we see it, if it wants a certificate of ours (RFC 8446,
+/// section 4.4.2.4).
+fn broken(error: &io::Error) -> Lost {
+    match tls(error) {
+        Some(error) => Lost::Refused(Refusal::because(Reason::UpstreamHandshakeFailed, error)),
+        None => unreachable(&error.to_string()),
+    }
 }
 
 fn unreachable(detail: &str) -> Lost {

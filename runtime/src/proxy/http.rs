@@ -2,20 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outcall_schema::host::Host;
 use outcall_schema::layer::Layer;
 use outcall_schema::reason::Reason;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::{Body, BodyError, Kept};
+use super::body::{self, Body, BodyError, Kept};
 use super::connection::{Connection, last_words};
-use super::exchange::{self, Ended, Exchange, Upstream};
+use super::exchange::{self, Ended, Exchange, Stream, Upstream};
 use super::fields::{EndOfHead, Framing, HeadError};
 use super::incoming::Incoming;
+use super::inside::{self, Greeted, Inside};
 use super::judge::{self, Asked, BodyText, Greeting, Kind, Refusal, Subject};
 use super::request::{Form, Persistence, Request};
 use super::upstream::{self, Candidate, Found};
@@ -25,26 +26,33 @@ use crate::snapshot::Snapshot;
 /// What asks a waiting client for its body (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// How long the end of a connection may take to be said.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Serves requests until the connection ends. The next one is not read before the answer to the one before is complete;
 /// what a client sends ahead waits in a bounded buffer, and then in the kernel's.
 pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, incoming: Incoming) {
-    let (reader, writer) = stream.split();
-    let mut session = Session { connection, reader, writer, incoming, upstream: None };
-    let mut first = true;
-    loop {
-        let next = match session.head(first).await {
-            Head::Whole(head) => session.request(&head).await,
-            Head::Refused(refusal) => session.unreadable(&refusal),
-            Head::Over => return,
-        };
-        match next {
-            Next::Request => first = false,
-            Next::End => return,
-            Next::Words(words) => {
-                return last_words(&mut session.reader, &mut session.writer, &words).await;
-            }
-        }
+    let greeted = {
+        let (reader, writer) = stream.split();
+        let session = Session { connection: &mut *connection, reader, writer, incoming, upstream: None, inside: None };
+        session.run().await
+    };
+    if let Some(greeted) = greeted {
+        inside::serve(connection, stream, *greeted).await;
     }
+}
+
+/// Serves the requests inside a TLS connection that was terminated, likewise.
+pub(super) async fn inside(
+    connection: &mut Connection,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin,
+    inside: Inside,
+) {
+    let incoming = Incoming::default();
+    let session = Session { connection, reader, writer, incoming, upstream: None, inside: Some(inside) };
+    // A CONNECT inside is refused, so nothing within is ever to be looked into.
+    let _ = session.run().await;
 }
 
 /// What comes after a request.
@@ -55,6 +63,8 @@ enum Next {
     End,
     /// The connection ends with these words.
     Words(Vec<u8>),
+    /// It carries TLS from here on, which is to be looked into.
+    Inside(Box<Greeted>),
 }
 
 /// What was received instead of, or as, a head.
@@ -65,16 +75,43 @@ enum Head {
     Over,
 }
 
-struct Session<'a> {
+struct Session<'a, R, W> {
     connection: &'a mut Connection,
-    reader: ReadHalf<'a>,
-    writer: WriteHalf<'a>,
+    reader: R,
+    writer: W,
     incoming: Incoming,
     /// The connection that the last request went out on, if it can take another.
     upstream: Option<Upstream>,
+    /// What the TLS connection around the requests is for, if there is one.
+    inside: Option<Inside>,
 }
 
-impl Session<'_> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
+    /// Serves requests until the connection ends or carries something else.
+    async fn run(mut self) -> Option<Box<Greeted>> {
+        let mut first = true;
+        loop {
+            let next = match self.head(first).await {
+                Head::Whole(head) => self.request(&head).await,
+                Head::Refused(refusal) => self.unreadable(&refusal),
+                Head::Over => {
+                    // Inside TLS this says that nothing was cut off. Whoever does not listen misses nothing.
+                    let _ = timeout(GOODBYE, self.writer.shutdown()).await;
+                    return None;
+                }
+            };
+            match next {
+                Next::Request => first = false,
+                Next::End => return None,
+                Next::Words(words) => {
+                    last_words(&mut self.reader, &mut self.writer, &words).await;
+                    return None;
+                }
+                Next::Inside(greeted) => return Some(greeted),
+            }
+        }
+    }
+
     /// Waits for a request and reads its head.
     async fn head(&mut self, first: bool) -> Head {
         let limits = self.connection.limits();
@@ -107,7 +144,10 @@ impl Session<'_> {
     /// Refuses what is no request, and ends the connection: where the next one would begin is not known.
     fn unreadable(&self, refusal: &Refusal) -> Next {
         let snapshot = self.connection.snapshot();
-        self.connection.unreadable(&snapshot, Layer::Http, refusal);
+        match &self.inside {
+            Some(inside) => inside.unreadable(self.connection, &snapshot, refusal),
+            None => self.connection.unreadable(&snapshot, Layer::Http, refusal),
+        }
         Next::Words(refuse::response(&snapshot.manifest, refusal, "", Persistence::Close))
     }
 
@@ -127,16 +167,23 @@ impl Session<'_> {
             let subject = Subject::new(&agent, host, port, Kind::Tunnel(Greeting::Pending));
             let client = (&mut self.reader, &mut self.writer);
             return match tunnel::connect(self.connection, client, &mut self.incoming, &snapshot, subject).await {
-                Ok(()) => Next::End,
+                Ok(Some(greeted)) => Next::Inside(Box::new(greeted)),
+                Ok(None) => Next::End,
                 Err((refusal, subject)) => self.refuse(&snapshot, &subject, &request, &refusal, true).await,
             };
         }
-        let mut subject = Subject::new(&agent, host, port, Kind::Request(asked(&request, self.connection)));
+        let asked = asked(&request, self.connection);
+        let kind =
+            self.inside.as_ref().map_or_else(|| Kind::Request(asked.clone()), |inside| inside.kind(asked.clone()));
+        let mut subject = Subject::new(&agent, host, port, kind);
         let mut body = Body::new(request.framing);
         let mut kept = Kept::default();
         match self.candidates(&snapshot, &mut subject, &request, &mut body, &mut kept).await {
             Ok(candidates) => self.forward(&snapshot, &subject, &request, &candidates, body, kept).await,
-            Err(Failed::Refused(refusal)) => self.refuse(&snapshot, &subject, &request, &refusal, body.done()).await,
+            Err(Failed::Refused(refusal)) => {
+                let refusal = judge::explained(&snapshot, &subject, refusal);
+                self.refuse(&snapshot, &subject, &request, &refusal, body.done()).await
+            }
             Err(Failed::Gone) => Next::End,
         }
     }
@@ -144,6 +191,9 @@ impl Session<'_> {
     /// The port a request goes to, if its form and its host go with the connection that it came on.
     fn port(&self, request: &Request<'_>) -> Result<u16, Refusal> {
         let ambiguous = |detail| Err(Refusal::because(Reason::AmbiguousRequest, detail));
+        if let Some(inside) = &self.inside {
+            return inside.port(request);
+        }
         let port = request.authority.port.unwrap_or(80);
         let Some(destination) = self.connection.destination else {
             return match request.form {
@@ -182,18 +232,28 @@ impl Session<'_> {
             return Ok(candidates);
         }
         *kept = self.keep(request, body).await?;
-        if let Kind::Request(asked) = &mut subject.kind {
-            asked.body = if body.done() { judge::text(&kept.content) } else { BodyText::Null };
-        }
-        match upstream::judge(snapshot, subject, &addresses)? {
+        let judged = |subject: &Subject| match upstream::judge(snapshot, subject, &addresses)? {
             Found::Allowed(candidates) => Ok(candidates),
-            Found::Undecided => Err(Failed::Refused(Refusal::of(Reason::NoRuleAllows))),
+            Found::Undecided | Found::Inside(_) => Err(Refusal::of(Reason::NoRuleAllows)),
+        };
+        subject.set_body(if body.done() { judge::text(&kept.content) } else { BodyText::Null });
+        let mut candidates = judged(subject)?;
+        if body.done() && request.is_encoded() {
+            // To rules it is null. But a server may not know the encoding that it is said to have and take the bytes as
+            // they are, so both readings have to be allowed.
+            subject.set_body(BodyText::Null);
+            let unseen = judged(subject)?;
+            candidates.retain(|candidate| unseen.iter().any(|other| other.address == candidate.address));
+            if candidates.is_empty() {
+                return Err(Failed::Refused(Refusal::of(Reason::NoRuleAllows)));
+            }
         }
+        Ok(candidates)
     }
 
     async fn keep(&mut self, request: &Request<'_>, body: &mut Body) -> Result<Kept, Failed> {
         if request.expects_continue && self.incoming.unread().is_empty() {
-            self.writer.write_all(CONTINUE).await.map_err(|_| Failed::Gone)?;
+            body::send(&mut self.writer, CONTINUE).await.map_err(|_| Failed::Gone)?;
         }
         let limits = self.connection.limits();
         let kept = body.keep(&mut self.incoming, &mut self.reader, limits.body_bytes, limits.body).await;
@@ -247,13 +307,19 @@ impl Session<'_> {
         subject: &Subject,
         candidates: &[Candidate],
     ) -> Result<(Upstream, Candidate, bool), Refusal> {
-        if let Some(upstream) = self.upstream.take().filter(|upstream| upstream.is_for(subject) && upstream.usable()) {
+        if let Some(mut upstream) = self.upstream.take().filter(|upstream| upstream.is_for(subject))
+            && upstream.usable().await
+        {
             let same = |candidate: &&Candidate| candidate.address == upstream.address;
             if let Some(candidate) = candidates.iter().find(same) {
                 return Ok((upstream, *candidate, true));
             }
         }
         let (stream, candidate) = upstream::dial(self.connection, snapshot, candidates).await?;
+        let stream = match &self.inside {
+            Some(_) => Stream::Tls(Box::new(upstream::handshake(self.connection, stream, subject.host()).await?)),
+            None => Stream::Plain(stream),
+        };
         Ok((Upstream::new(subject, candidate.address, stream), candidate, false))
     }
 
@@ -271,7 +337,7 @@ impl Session<'_> {
         let words = refuse::response(&snapshot.manifest, refusal, request.method, persistence);
         match persistence {
             Persistence::Close => Next::Words(words),
-            Persistence::KeepAlive => match self.writer.write_all(&words).await {
+            Persistence::KeepAlive => match body::send(&mut self.writer, &words).await {
                 Ok(()) => Next::Request,
                 Err(_) => Next::End,
             },
@@ -332,7 +398,7 @@ fn idempotent(method: &str) -> bool {
 }
 
 impl Upstream {
-    fn new(subject: &Subject, address: SocketAddr, stream: TcpStream) -> Upstream {
+    fn new(subject: &Subject, address: SocketAddr, stream: Stream) -> Upstream {
         let host = subject.host().clone();
         Upstream { host, port: subject.port, address, stream, incoming: Incoming::default() }
     }
@@ -343,8 +409,7 @@ impl Upstream {
 
     /// Whether another request can be sent: the server has neither closed nor said anything unasked, which the next
     /// answer would be mistaken for.
-    fn usable(&self) -> bool {
-        let nothing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
-        self.incoming.unread().is_empty() && self.stream.try_read(&mut [0]).as_ref().is_err_and(nothing)
+    async fn usable(&mut self) -> bool {
+        self.incoming.unread().is_empty() && self.stream.is_silent().await
     }
 }

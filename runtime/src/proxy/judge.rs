@@ -34,12 +34,13 @@ impl Refusal {
         Refusal { reason, rule: None, detail: Some(detail.to_string()) }
     }
 
-    fn by(reason: Reason, rule: RuleIndex) -> Refusal {
+    /// A refusal that this rule brought about.
+    pub(super) fn by(reason: Reason, rule: RuleIndex) -> Refusal {
         Refusal { reason, rule: Some(rule), detail: None }
     }
 }
 
-/// What a plain-text request says.
+/// What a request says.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) method: String,
@@ -70,6 +71,34 @@ pub(super) enum Greeting {
     Known { server_name: String, alpn: Vec<String> },
 }
 
+impl Asked {
+    fn facts<'a>(&'a self, scheme: &'a str, named: Facts<'a>) -> Facts<'a> {
+        Facts {
+            http_method: Fact::Known(&self.method),
+            http_path: Fact::Known(&self.path),
+            http_scheme: Fact::Known(scheme),
+            http_headers: Fact::Known(&self.headers),
+            http_body_size: Fact::Known(self.body_size),
+            http_body: match &self.body {
+                BodyText::Pending => Fact::Pending,
+                BodyText::Text(text) => Fact::Known(Some(text)),
+                BodyText::Null => Fact::Known(None),
+            },
+            ..named
+        }
+    }
+}
+
+impl Greeting {
+    /// The server name and the application protocols.
+    fn facts(&self) -> (Fact<&str>, Fact<&[String]>) {
+        match self {
+            Greeting::Pending => (Fact::Pending, Fact::Pending),
+            Greeting::Known { server_name, alpn } => (Fact::Known(server_name.as_str()), Fact::Known(alpn.as_slice())),
+        }
+    }
+}
+
 /// What is judged, and all that is known of it so far.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
@@ -87,6 +116,8 @@ pub(super) enum Kind {
     Tunnel(Greeting),
     /// A request in the clear, at the http layer.
     Request(Asked),
+    /// A request inside TLS that we terminated, at the https layer, with what the ClientHello said.
+    Inside(Asked, Greeting),
     /// Bytes of no known protocol, at the network layer. The host is an address.
     Raw,
 }
@@ -105,6 +136,7 @@ impl Subject {
         match self.kind {
             Kind::Tunnel(_) => Layer::Connect,
             Kind::Request(_) => Layer::Http,
+            Kind::Inside(..) => Layer::Https,
             Kind::Raw => Layer::Network,
         }
     }
@@ -133,28 +165,23 @@ impl Subject {
         match &self.kind {
             Kind::Raw => named,
             Kind::Tunnel(greeting) => {
-                let (tls_sni, tls_alpn) = match greeting {
-                    Greeting::Pending => (Fact::Pending, Fact::Pending),
-                    Greeting::Known { server_name, alpn } => {
-                        (Fact::Known(server_name.as_str()), Fact::Known(alpn.as_slice()))
-                    }
-                };
+                let (tls_sni, tls_alpn) = greeting.facts();
                 let (http_method, http_path) = (Fact::Known("CONNECT"), Fact::Known("/"));
                 Facts { http_method, http_path, http_scheme: Fact::Known("https"), tls_sni, tls_alpn, ..named }
             }
-            Kind::Request(asked) => Facts {
-                http_method: Fact::Known(&asked.method),
-                http_path: Fact::Known(&asked.path),
-                http_scheme: Fact::Known("http"),
-                http_headers: Fact::Known(&asked.headers),
-                http_body_size: Fact::Known(asked.body_size),
-                http_body: match &asked.body {
-                    BodyText::Pending => Fact::Pending,
-                    BodyText::Text(text) => Fact::Known(Some(text)),
-                    BodyText::Null => Fact::Known(None),
-                },
-                ..named
-            },
+            Kind::Request(asked) => asked.facts("http", named),
+            Kind::Inside(asked, greeting) => {
+                let (tls_sni, tls_alpn) = greeting.facts();
+                Facts { tls_sni, tls_alpn, ..asked.facts("https", named) }
+            }
+        }
+    }
+
+    /// Sets what became known of a request's body.
+    pub(super) fn set_body(&mut self, body: BodyText) {
+        match &mut self.kind {
+            Kind::Request(asked) | Kind::Inside(asked, _) => asked.body = body,
+            Kind::Tunnel(_) | Kind::Raw => {}
         }
     }
 
@@ -163,7 +190,7 @@ impl Subject {
         match &self.kind {
             Kind::Raw => false,
             Kind::Tunnel(greeting) => *greeting == Greeting::Pending,
-            Kind::Request(asked) => asked.body == BodyText::Pending,
+            Kind::Request(asked) | Kind::Inside(asked, _) => asked.body == BodyText::Pending,
         }
     }
 }
@@ -173,6 +200,8 @@ impl Subject {
 pub(super) enum Judged {
     /// Allowed by this rule, whatever else becomes known.
     Allowed(RuleIndex),
+    /// A tunnel that is not to be: TLS is terminated because of this rule, and each request inside is judged by itself.
+    Inside(RuleIndex),
     /// To be asked again when more is known.
     Undecided,
 }
@@ -180,7 +209,7 @@ pub(super) enum Judged {
 /// Judges before the address is known. What is refused here is never resolved.
 pub(super) fn early(snapshot: &Snapshot, subject: &Subject) -> Result<Judged, Refusal> {
     match snapshot.program.decide(subject.layer(), &subject.facts(None)) {
-        Outcome::Decided(verdict) => settle(snapshot, subject, verdict).map(Judged::Allowed),
+        Outcome::Decided(verdict) => settle(snapshot, subject, verdict),
         Outcome::Undecided => Ok(Judged::Undecided),
     }
 }
@@ -189,7 +218,11 @@ pub(super) fn early(snapshot: &Snapshot, subject: &Subject) -> Result<Judged, Re
 pub(super) fn at_address(snapshot: &Snapshot, subject: &Subject, address: IpAddr) -> Result<Judged, Refusal> {
     let facts = subject.facts(Some(address));
     let rule = match snapshot.program.decide(subject.layer(), &facts) {
-        Outcome::Decided(verdict) => settle(snapshot, subject, verdict)?,
+        Outcome::Decided(verdict) => match settle(snapshot, subject, verdict)? {
+            Judged::Allowed(rule) => rule,
+            // What passes and to which addresses is decided inside, at the https layer.
+            judged @ (Judged::Inside(_) | Judged::Undecided) => return Ok(judged),
+        },
         Outcome::Undecided if subject.incomplete() => return Ok(Judged::Undecided),
         Outcome::Undecided => return Err(Refusal::of(Reason::NoRuleAllows)),
     };
@@ -236,19 +269,33 @@ pub(super) fn response(
     }
 }
 
-fn settle(snapshot: &Snapshot, subject: &Subject, verdict: Verdict) -> Result<RuleIndex, Refusal> {
+fn settle(snapshot: &Snapshot, subject: &Subject, verdict: Verdict) -> Result<Judged, Refusal> {
     match verdict {
         Verdict::Block(None) if matches!(subject.kind, Kind::Raw) => Err(Refusal::of(Reason::RawTraffic)),
         Verdict::Block(None) => Err(Refusal::of(Reason::NoRuleAllows)),
         Verdict::Block(Some(rule)) => Err(Refusal::by(Reason::BlockedByRule, rule)),
+        Verdict::Intercept(rule) if matches!(subject.kind, Kind::Tunnel(_)) => Ok(Judged::Inside(rule)),
         Verdict::Intercept(rule) => Err(Refusal::by(Reason::InterceptionUnavailable, rule)),
         Verdict::Allow(rule) => {
             let egress = snapshot.manifest.rule(rule).and_then(|row| row.egress.as_ref());
             // An allow rule always has its egress settings; one without them opens nothing.
             let open = egress.is_some_and(|egress| egress.opens(subject.port));
-            if open { Ok(rule) } else { Err(Refusal::by(Reason::PortNotOpen, rule)) }
+            if open { Ok(Judged::Allowed(rule)) } else { Err(Refusal::by(Reason::PortNotOpen, rule)) }
         }
     }
+}
+
+/// Says with a refusal that rules did not see the body, where some of them would have looked at it.
+pub(super) fn explained(snapshot: &Snapshot, subject: &Subject, refusal: Refusal) -> Refusal {
+    let unseen = match &subject.kind {
+        Kind::Request(asked) | Kind::Inside(asked, _) => asked.body == BodyText::Null,
+        Kind::Tunnel(_) | Kind::Raw => false,
+    };
+    if !unseen || refusal.detail.is_some() || !snapshot.program.reads(subject.layer(), Field::HttpBody) {
+        return refusal;
+    }
+    let detail = "the body is over the cap or has a Content-Encoding, so `http.body` was null".to_owned();
+    Refusal { detail: Some(detail), ..refusal }
 }
 
 /// A body as conditions see it: invalid UTF-8 becomes U+FFFD.

@@ -4,7 +4,8 @@
 //! address is dialled are the same, or nothing is forwarded. Nothing is resolved before the policy says that it could
 //! pass, nothing is dialled before it says that it does, and what is forwarded is what was judged.
 //!
-//! A connection is judged by what it carries: TLS at the connect layer, HTTP at the http layer, request by request, and
+//! A connection is judged by what it carries: TLS at the connect layer, and where a rule sees inside, each request in it
+//! at the https layer; HTTP at the http layer, request by request, and
 //! anything else at the network layer. What the stricter layers refuse is refused; it never falls through to the network
 //! layer, or a block rule on a host would be undone by an allow rule on its address.
 
@@ -20,6 +21,7 @@ mod context;
 mod exchange;
 mod http;
 mod incoming;
+mod inside;
 mod judge;
 mod listen;
 mod raw;

@@ -54,7 +54,7 @@ pub(super) async fn serve_silent(
         match connection.recognise(stream, &mut incoming).await {
             Carries::Tls => {
                 drop(upstream);
-                return tunnel::transparent(connection, stream, incoming, destination).await;
+                return tunnel::serve(connection, stream, incoming, destination).await;
             }
             Carries::Http => {
                 drop(upstream);
@@ -105,7 +105,7 @@ async fn dial(
     match upstream::judge(snapshot, subject, &[destination.ip()])? {
         Found::Allowed(candidates) => upstream::dial(connection, snapshot, &candidates).await,
         // Everything the network layer knows is known.
-        Found::Undecided => Err(Refusal::of(Reason::RawTraffic)),
+        Found::Undecided | Found::Inside(_) => Err(Refusal::of(Reason::RawTraffic)),
     }
 }
 

@@ -59,7 +59,13 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
         Reason::AgentTimeout => (408, "Request Timeout"),
         Reason::HostMismatch => (421, "Misdirected Request"),
         Reason::HeadTooLarge => (431, "Request Header Fields Too Large"),
-        Reason::ResolutionFailed | Reason::UpstreamUnreachable | Reason::UpstreamMalformed => (502, "Bad Gateway"),
+        Reason::ResolutionFailed
+        | Reason::UpstreamUnreachable
+        | Reason::UpstreamMalformed
+        | Reason::CertGenFailed
+        | Reason::ClientHandshakeFailed
+        | Reason::UpstreamHandshakeFailed
+        | Reason::AlpnMismatch => (502, "Bad Gateway"),
         Reason::TooManyConnections => (503, "Service Unavailable"),
         Reason::UpstreamTimeout => (504, "Gateway Timeout"),
     }
@@ -72,6 +78,7 @@ pub(super) const fn alert(reason: Reason) -> [u8; 7] {
         Reason::SniMissing => 109,                        // missing_extension
         Reason::MalformedHello | Reason::NotTls => 50,    // decode_error
         Reason::AgentTimeout => 90,                       // user_canceled
+        Reason::AlpnMismatch => 120,                      // no_application_protocol
         _ if matches!(status(reason).0, 500..=599) => 80, // internal_error
         _ => 49,                                          // access_denied
     };

@@ -49,6 +49,7 @@ async fn copy(
     while reader.read_buf(&mut buffer).await? > 0 {
         clock.mark();
         writer.write_all(&buffer).await?;
+        writer.flush().await?;
         clock.mark();
         buffer.clear();
     }

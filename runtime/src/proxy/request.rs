@@ -157,6 +157,11 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// Whether the body is compressed or otherwise not the text that it stands for (RFC 9110, section 8.4).
+    pub(super) fn is_encoded(&self) -> bool {
+        self.fields.iter().any(|field| field.is("content-encoding") && !field.value.eq_ignore_ascii_case(b"identity"))
+    }
+
     /// The head to send to the server: the target in origin-form and the lines that are not for this hop alone.
     pub fn forwarded(&self) -> Vec<u8> {
         let mut head = format!("{} {} {}\r\n", self.method, self.path, self.version.text()).into_bytes();

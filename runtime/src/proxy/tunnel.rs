@@ -1,8 +1,10 @@
-//! TLS connections that pass as they are: CONNECT, and redirected ones. The ClientHello's server name must be the name
-//! that was judged.
+//! TLS connections, asked for by CONNECT or redirected: which pass as they are, and which are looked into. The
+//! ClientHello's server name must be the name that was judged.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use outcall_schema::decision::RuleIndex;
 use outcall_schema::host::Host;
 use outcall_schema::layer::Layer;
 use outcall_schema::reason::Reason;
@@ -13,49 +15,66 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::{Connection, last_words};
 use super::hello::{Hello, HelloError, HelloReader};
 use super::incoming::Incoming;
-use super::judge::{self, Greeting, Kind, Refusal, Subject};
+use super::inside::{self, Greeted};
+use super::judge::{self, Greeting, Judged, Kind, Refusal, Subject};
 use super::refuse;
 use super::relay::relay;
 use super::upstream::{self, Candidate, Found};
+use crate::intercept::Leaf;
 use crate::snapshot::Snapshot;
 
 /// The answer to a CONNECT that passes (RFC 9110, section 9.3.6).
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// Serves a redirected TLS connection. The name is the ClientHello's, or without one the address it was going to; the
+/// Serves a redirected TLS connection until it ends.
+pub(super) async fn serve(
+    connection: &mut Connection,
+    stream: &mut TcpStream,
+    incoming: Incoming,
+    destination: SocketAddr,
+) {
+    if let Some(greeted) = transparent(connection, stream, incoming, destination).await {
+        inside::serve(connection, stream, greeted).await;
+    }
+}
+
+/// Serves a redirected TLS connection, up to the point where it is to be looked into. The name is the ClientHello's, or without one the address it was going to; the
 /// port is the one it was going to. The address is one that we resolve and judge, not the one the agent chose.
-pub(super) async fn transparent(
+async fn transparent(
     connection: &Connection,
     stream: &mut TcpStream,
     mut incoming: Incoming,
     destination: SocketAddr,
-) {
+) -> Option<Greeted> {
     let snapshot = connection.snapshot();
     let (mut reader, mut writer) = stream.split();
     let (hello, bytes) = match read_hello(connection, &mut reader, &mut incoming).await {
         Ok(read) => read,
-        Err(Unread::Gone) => return,
+        Err(Unread::Gone) => return None,
         Err(Unread::Refused(refusal)) => {
             connection.unreadable(&snapshot, Layer::Connect, &refusal);
-            return last_words(&mut reader, &mut writer, &refuse::alert(refusal.reason)).await;
+            last_words(&mut reader, &mut writer, &refuse::alert(refusal.reason)).await;
+            return None;
         }
     };
     let host = hello.server_name.clone().map_or(Host::Ip(destination.ip()), Host::Name);
     let subject = Subject::new(&connection.agent, host, destination.port(), Kind::Tunnel(greeting(hello)));
     match reach(connection, &snapshot, &subject).await {
-        Ok((upstream, candidate)) => {
+        Ok(Way::Tunnel(upstream, candidate)) => {
             connection.allowed(&snapshot, &subject, candidate.address, candidate.rule);
             copy(connection, &mut reader, &mut writer, upstream, &bytes).await;
         }
+        Ok(Way::Inside(rule, leaf)) => return Some(Greeted { snapshot, subject, rule, leaf, bytes }),
         Err(refusal) => {
             connection.refused(&snapshot, &subject, &refusal);
             last_words(&mut reader, &mut writer, &refuse::alert(refusal.reason)).await;
         }
     }
+    None
 }
 
 /// Serves a CONNECT for `host` and `port`. Gives a refusal that is still to be answered in HTTP; once the tunnel was
-/// established there is none, and the connection has ended.
+/// established there is none, and the connection has ended or is to be looked into.
 ///
 /// Where the policy does not look at the ClientHello, the upstream is dialled before the answer, so that the client
 /// learns of an unreachable one by status code. Where it does, the answer must come first, and what fails after it closes
@@ -64,35 +83,35 @@ pub(super) async fn connect(
     connection: &Connection,
     client: (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
     incoming: &mut Incoming,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     mut subject: Subject,
-) -> Result<(), (Refusal, Subject)> {
+) -> Result<Option<Greeted>, (Refusal, Subject)> {
     let (reader, writer) = client;
-    let (addresses, mut dialled) = match prepare(connection, snapshot, &subject).await {
+    let prepared = match prepare(connection, snapshot, &subject).await {
         Ok(prepared) => prepared,
         Err(refusal) => return Err((refusal, subject)),
     };
     if writer.write_all(ESTABLISHED).await.is_err() {
-        return Ok(());
+        return Ok(None);
     }
     let opened = match read_hello(connection, reader, incoming).await {
-        Err(Unread::Gone) => return Ok(()),
+        Err(Unread::Gone) => return Ok(None),
         Err(Unread::Refused(refusal)) => Err(refusal),
         Ok((hello, bytes)) => {
             let named = same_name(subject.host(), &hello);
             subject.kind = Kind::Tunnel(greeting(hello));
             match named {
-                Ok(()) => {
-                    settle(connection, snapshot, &subject, &addresses, dialled.take()).await.map(|it| (it, bytes))
-                }
+                Ok(()) => settle(connection, snapshot, &subject, prepared).await.map(|way| (way, bytes)),
+                // A server that is not spoken to need not wait until the client has heard why: `prepared` is gone.
                 Err(refusal) => Err(refusal),
             }
         }
     };
-    // A server that is not spoken to need not wait until the client has heard why.
-    drop(dialled);
     match opened {
-        Ok(((upstream, candidate), bytes)) => {
+        Ok((Way::Inside(rule, leaf), bytes)) => {
+            return Ok(Some(Greeted { snapshot: Arc::clone(snapshot), subject, rule, leaf, bytes }));
+        }
+        Ok((Way::Tunnel(upstream, candidate), bytes)) => {
             connection.allowed(snapshot, &subject, candidate.address, candidate.rule);
             copy(connection, reader, writer, upstream, &bytes).await;
         }
@@ -104,20 +123,34 @@ pub(super) async fn connect(
             last_words(reader, writer, words).await;
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// The host's addresses, and the connection where no ClientHello can change the answer.
-type Prepared = (Vec<std::net::IpAddr>, Option<(TcpStream, Candidate)>);
+/// What could be done before the ClientHello.
+enum Prepared {
+    /// The host's addresses, and the connection where no ClientHello can change the answer.
+    Tunnel(Vec<IpAddr>, Option<(TcpStream, Candidate)>),
+    /// It is to be looked into, whatever the ClientHello says; nothing was resolved.
+    Inside(RuleIndex, Arc<Leaf>),
+}
+
+/// What becomes of a connection whose ClientHello is known.
+enum Way {
+    Tunnel(TcpStream, Candidate),
+    Inside(RuleIndex, Arc<Leaf>),
+}
 
 async fn prepare(connection: &Connection, snapshot: &Snapshot, subject: &Subject) -> Result<Prepared, Refusal> {
-    judge::early(snapshot, subject)?;
+    if let Judged::Inside(rule) = judge::early(snapshot, subject)? {
+        return Ok(Prepared::Inside(rule, inside::leaf(connection, subject, rule).await?));
+    }
     let addresses = upstream::addresses(connection, snapshot, subject).await?;
     let dialled = match upstream::judge(snapshot, subject, &addresses)? {
         Found::Allowed(candidates) => Some(upstream::dial(connection, snapshot, &candidates).await?),
+        Found::Inside(rule) => return Ok(Prepared::Inside(rule, inside::leaf(connection, subject, rule).await?)),
         Found::Undecided => None,
     };
-    Ok((addresses, dialled))
+    Ok(Prepared::Tunnel(addresses, dialled))
 }
 
 /// Judges again with the ClientHello known.
@@ -125,28 +158,37 @@ async fn settle(
     connection: &Connection,
     snapshot: &Snapshot,
     subject: &Subject,
-    addresses: &[std::net::IpAddr],
-    dialled: Option<(TcpStream, Candidate)>,
-) -> Result<(TcpStream, Candidate), Refusal> {
-    let addresses = match &dialled {
-        Some((_, candidate)) => &[candidate.address.ip()],
-        None => addresses,
+    prepared: Prepared,
+) -> Result<Way, Refusal> {
+    let (rule, leaf) = match prepared {
+        Prepared::Inside(rule, leaf) => (rule, leaf),
+        Prepared::Tunnel(addresses, dialled) => {
+            let addresses = dialled.as_ref().map_or(addresses, |(_, candidate)| vec![candidate.address.ip()]);
+            match (upstream::judge(snapshot, subject, &addresses)?, dialled) {
+                (Found::Allowed(_), Some((stream, candidate))) => return Ok(Way::Tunnel(stream, candidate)),
+                (Found::Allowed(candidates), None) => {
+                    let (stream, candidate) = upstream::dial(connection, snapshot, &candidates).await?;
+                    return Ok(Way::Tunnel(stream, candidate));
+                }
+                (Found::Inside(rule), _) => (rule, inside::leaf(connection, subject, rule).await?),
+                (Found::Undecided, _) => return Err(Refusal::of(Reason::NoRuleAllows)),
+            }
+        }
     };
-    match (upstream::judge(snapshot, subject, addresses)?, dialled) {
-        (Found::Allowed(_), Some(open)) => Ok(open),
-        (Found::Allowed(candidates), None) => upstream::dial(connection, snapshot, &candidates).await,
-        (Found::Undecided, _) => Err(Refusal::of(Reason::NoRuleAllows)),
+    if let Kind::Tunnel(greeting) = &subject.kind {
+        inside::speaks(greeting, rule)?;
     }
+    Ok(Way::Inside(rule, leaf))
 }
 
-async fn reach(
-    connection: &Connection,
-    snapshot: &Snapshot,
-    subject: &Subject,
-) -> Result<(TcpStream, Candidate), Refusal> {
-    judge::early(snapshot, subject)?;
-    let addresses = upstream::addresses(connection, snapshot, subject).await?;
-    settle(connection, snapshot, subject, &addresses, None).await
+async fn reach(connection: &Connection, snapshot: &Snapshot, subject: &Subject) -> Result<Way, Refusal> {
+    let prepared = match judge::early(snapshot, subject)? {
+        Judged::Inside(rule) => Prepared::Inside(rule, inside::leaf(connection, subject, rule).await?),
+        Judged::Allowed(_) | Judged::Undecided => {
+            Prepared::Tunnel(upstream::addresses(connection, snapshot, subject).await?, None)
+        }
+    };
+    settle(connection, snapshot, subject, prepared).await
 }
 
 fn greeting(hello: Hello) -> Greeting {

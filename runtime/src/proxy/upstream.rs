@@ -8,11 +8,14 @@ use outcall_schema::host::Host;
 use outcall_schema::reason::Reason;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::connection::Connection;
 use super::judge::{self, Judged, Refusal, Subject};
 use crate::dial::{DialError, Reach};
 use crate::dns::ResolveError;
+use crate::intercept;
 use crate::snapshot::Snapshot;
 
 /// The most addresses of one name that are tried.
@@ -32,6 +35,8 @@ pub(super) struct Candidate {
 pub(super) enum Found {
     /// These may be dialled; never empty.
     Allowed(Vec<Candidate>),
+    /// TLS is to be terminated because of this rule, and what is inside to be judged.
+    Inside(RuleIndex),
     /// It depends on what is not known yet.
     Undecided,
 }
@@ -67,6 +72,9 @@ pub(super) fn judge(snapshot: &Snapshot, subject: &Subject, addresses: &[IpAddr]
                 allowed.push(Candidate { address: SocketAddr::new(*address, subject.port), rule });
             }
             Ok(Judged::Undecided) => return Ok(Found::Undecided),
+            // The first address that is not refused says whether it is a tunnel; those of the other kind are left out.
+            Ok(Judged::Inside(rule)) if allowed.is_empty() => return Ok(Found::Inside(rule)),
+            Ok(Judged::Inside(_)) => {}
             Err(refused) => refusal = refusal.or(Some(refused)),
         }
     }
@@ -115,6 +123,22 @@ pub(super) async fn dial(
             },
             () = stagger => {}
         }
+    }
+}
+
+/// Shakes hands with the server of an intercepted connection.
+pub(super) async fn handshake(
+    connection: &Connection,
+    stream: TcpStream,
+    host: &Host,
+) -> Result<TlsStream<TcpStream>, Refusal> {
+    let Some(interception) = &connection.context.interception else {
+        return Err(Refusal::of(Reason::InterceptionUnavailable));
+    };
+    let shaken = timeout(connection.limits().connect, interception.upstreams.handshake(stream, host)).await;
+    match shaken {
+        Ok(shaken) => shaken.map_err(|error| Refusal::because(intercept::upstream::reason(&error), &error)),
+        Err(_) => Err(Refusal::because(Reason::UpstreamHandshakeFailed, "the server was too slow")),
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::{PROXY_PORT, SandboxError};
+use crate::intercept::trust;
 use crate::kernel::route::{OWN_V4, OWN_V6};
 use crate::sys::{descriptors, filter, privilege, signal};
 
@@ -16,8 +17,17 @@ const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
 /// set: it sends protocols other than HTTP into CONNECT, which the transparent redirection serves better.
 const FOREIGN: [&str; 6] = ["all_proxy", "ALL_PROXY", "ftp_proxy", "FTP_PROXY", "socks_proxy", "SOCKS_PROXY"];
 
+/// Whom the command's clients trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trusts {
+    /// Whom the caller's do.
+    AsBefore,
+    /// The authority as well, which variables have to tell them.
+    Authority,
+}
+
 /// Gives up all privilege and becomes the command; returns only why that failed.
-pub(super) fn become_command(command: &[OsString]) -> SandboxError {
+pub(super) fn become_command(command: &[OsString], trusts: Trusts) -> SandboxError {
     let Some((program, arguments)) = command.split_first() else {
         return SandboxError::NotFound(String::new());
     };
@@ -34,6 +44,9 @@ pub(super) fn become_command(command: &[OsString]) -> SandboxError {
     }
     for name in FOREIGN {
         command.env_remove(name);
+    }
+    if trusts == Trusts::Authority {
+        command.envs(trust::environment(|name| std::env::var_os(name)));
     }
     // `exec` resets what Rust changed of the dispositions (SIGPIPE), but not the mask.
     signal::unblock_all();

@@ -40,6 +40,12 @@ pub enum SandboxError {
         /// Why.
         why: String,
     },
+    /// The policy looks inside TLS, and that cannot be done.
+    #[error("cannot look inside TLS, as the policy says: {why}")]
+    Interception {
+        /// Why.
+        why: String,
+    },
     /// The command does not exist.
     #[error("`{0}` was not found")]
     NotFound(String),
@@ -82,6 +88,7 @@ impl SandboxError {
             | SandboxError::Listen { .. }
             | SandboxError::Ruleset(_)
             | SandboxError::Policy { .. }
+            | SandboxError::Interception { .. }
             | SandboxError::Gone => 1,
         }
     }

@@ -12,6 +12,7 @@ use super::control::Message;
 use super::maps::Maps;
 use super::mounts::{self, Outside};
 use super::{DNS_PORT, LOG_GROUP, PROXY_PORT, SandboxError, agent};
+use crate::intercept::Trust;
 use crate::kernel::route::{self, Versions};
 use crate::kernel::{log, ruleset};
 use crate::sys::process::{Ended, Forked, Namespace, fork_into};
@@ -99,36 +100,51 @@ pub(super) fn live(control: &OwnedFd, plan: &Plan) -> ! {
 fn start(control: &OwnedFd, plan: &Plan) -> Result<(Pid, SignalFd), SandboxError> {
     privilege::die_with_parent().map_err(SandboxError::step("tie the sandbox to its supervisor"))?;
     // The supervisor writes the maps meanwhile. When it is gone already, this is where that shows.
-    wait_for_go(control)?;
+    let trust = trust(wait_for_go(control)?)?;
     let versions = route::bring_up().map_err(SandboxError::step("set the sandbox's network up"))?;
     // Pings become refused packets that are seen, instead of sockets that programs fail to open.
     let group = plan.maps.inner_group();
     let _ = std::fs::write("/proc/sys/net/ipv4/ping_group_range", format!("{group} {group}"));
     ruleset::load(&plan.ruleset)?;
     mounts::arrange(&plan.outside)?;
+    if let Some(trust) = &trust {
+        trust.cover().map_err(SandboxError::step("have the command trust the authority"))?;
+    }
     Sockets::open(versions)?.send(control).map_err(SandboxError::step("hand the listeners over"))?;
     let children = SignalFd::block(&[libc::SIGCHLD]).map_err(SandboxError::step("watch for children"))?;
     wait_for_go(control)?;
-    let agent = spawn(plan)?;
+    let trusts = if trust.is_some() { agent::Trusts::Authority } else { agent::Trusts::AsBefore };
+    let agent = spawn(plan, trusts)?;
     Ok((agent, children))
 }
 
-fn wait_for_go(control: &OwnedFd) -> Result<(), SandboxError> {
+/// What the command is to trust, where files of it were passed.
+fn trust(passed: Vec<OwnedFd>) -> Result<Option<Trust>, SandboxError> {
+    match <[OwnedFd; 2]>::try_from(passed) {
+        Ok(files) => {
+            Trust::from_files(files).map(Some).map_err(SandboxError::step("read what the command is to trust"))
+        }
+        Err(passed) if passed.is_empty() => Ok(None),
+        Err(_) => Err(SandboxError::Gone),
+    }
+}
+
+fn wait_for_go(control: &OwnedFd) -> Result<Vec<OwnedFd>, SandboxError> {
     match Message::receive(control) {
-        Ok(Some((Message::Go, _))) => Ok(()),
+        Ok(Some((Message::Go, passed))) => Ok(passed),
         _ => Err(SandboxError::Gone),
     }
 }
 
 /// Starts the command in a user namespace below this one.
-fn spawn(plan: &Plan) -> Result<Pid, SandboxError> {
+fn spawn(plan: &Plan, trusts: agent::Trusts) -> Result<Pid, SandboxError> {
     let step = |step: &str| SandboxError::step(step.to_owned());
     let (ours, theirs) = descriptors::pair().map_err(step("make a socket pair"))?;
     match fork_into(&[Namespace::User]).map_err(|error| SandboxError::Namespaces { error })? {
         Forked::Child => {
             drop(ours);
             let failed = match wait_for_go(&theirs) {
-                Ok(()) => agent::become_command(&plan.command),
+                Ok(_) => agent::become_command(&plan.command, trusts),
                 Err(error) => error,
             };
             let _ = Message::Failed(failed.status(), failed.to_string()).send(&theirs);

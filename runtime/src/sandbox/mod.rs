@@ -18,12 +18,15 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::intercept::{Files, LeafTtl};
+
 mod agent;
 mod control;
 mod error;
 mod front;
 mod handed;
 mod inside;
+mod intercepting;
 mod maps;
 mod mounts;
 mod refusals;
@@ -47,6 +50,14 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// The resolvers outside, asked in this order.
     pub upstreams: Vec<SocketAddr>,
+    /// The authority for policies that look inside TLS; absent for one that is made for this run and never written.
+    pub authority: Option<Files>,
+    /// Certificates that servers of intercepted connections are verified against, beside those that this system trusts.
+    pub upstream_ca: Option<PathBuf>,
+    /// How long the certificates for hosts are valid.
+    pub leaf_ttl: LeafTtl,
+    /// The largest body of a request that is kept to be judged.
+    pub body_cap_bytes: usize,
     /// Whether the summary at the end is left out.
     pub quiet: bool,
     /// The program, looked up in `PATH`, and its arguments.

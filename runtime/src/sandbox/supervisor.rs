@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,13 @@ use super::inside::{self, Plan, Sockets};
 use super::maps::Maps;
 use super::mounts::Outside;
 use super::refusals::Refusals;
-use super::{Options, SandboxError, ruleset, summary};
+use super::{Options, SandboxError, intercepting, ruleset, summary};
 use crate::audit::Audit;
 use crate::dial::Dialer;
 use crate::direct::Direct;
 use crate::dns::{Filter, Resolver};
 use crate::identity::{Identity, OneAgent};
+use crate::intercept::{Interception, Trust};
 use crate::kernel::counters;
 use crate::kernel::elements::Elements;
 use crate::load;
@@ -71,9 +72,12 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
     privilege::hide().map_err(step("hide the supervisor"))?;
     // In a session of its own, no signal to the agent's group reaches this process.
     rustix::process::setsid().map_err(|error| step("leave the session")(error.into()))?;
-    Message::Go.send(&sandbox.control).map_err(step("set the sandbox up"))?;
-
-    // While process 1 loads the ruleset, threads may start: nothing is forked from here on.
+    // Nothing is forked from here on, so threads may start, and a key that comes into memory stays in this process.
+    let (interception, trust) = match snapshot.manifest.needs.ca {
+        true => intercepting::prepare(options).map(|(interception, trust)| (Some(interception), Some(trust)))?,
+        false => (None, None),
+    };
+    go(&sandbox, trust.as_ref()).map_err(step("set the sandbox up"))?;
     let audit = match log {
         Some(log) => Audit::to_file(log),
         None => Audit::to_writer(Box::new(io::sink())),
@@ -89,7 +93,7 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
         Some((Message::Failed(status, text), _)) => return Err(SandboxError::Command { status, text }),
         _ => return Err(SandboxError::Gone),
     };
-    let enforcing = Enforcing { policy: in_force(snapshot), audit, direct: Direct::default(), options };
+    let enforcing = Enforcing { policy: in_force(snapshot), audit, direct: Direct::default(), interception, options };
     let ended = runtime.block_on(enforcing.run(front, sandbox, sockets));
     runtime.shutdown_timeout(WIND_DOWN);
     if let Err(error) = enforcing.audit.flush() {
@@ -102,6 +106,13 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
         let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
     }
     Ok(ended)
+}
+
+/// Has process 1 set the sandbox up, with what the command is to trust where that is more than the caller does.
+fn go(sandbox: &Sandbox, trust: Option<&Trust>) -> io::Result<()> {
+    let files = trust.map(Trust::to_files).transpose()?;
+    let passed: Vec<BorrowedFd<'_>> = files.iter().flatten().map(AsFd::as_fd).collect();
+    Message::Go.send_with(&sandbox.control, &passed)
 }
 
 /// What is said of rules that mean more on a host than they can in a sandbox.
@@ -118,7 +129,7 @@ fn direct_warning(snapshot: &Snapshot) -> Option<String> {
 }
 
 fn policy(options: &Options) -> Result<Snapshot, SandboxError> {
-    let loaded = load::from_dir(&options.artifacts);
+    let loaded = load::from_dir(&options.artifacts, load::Authority::Present);
     if options.remove_artifacts {
         for name in [file::NFT, file::DNS, file::PROXY, file::MANIFEST] {
             let _ = std::fs::remove_file(options.artifacts.join(name));
@@ -173,6 +184,7 @@ struct Enforcing<'a> {
     policy: Policy,
     audit: Audit,
     direct: Direct,
+    interception: Option<Interception>,
     options: &'a Options,
 }
 
@@ -238,7 +250,8 @@ impl Enforcing<'_> {
             resolver,
             dialer,
             direct: self.direct.clone(),
-            limits: proxy::Limits::default(),
+            interception: self.interception.clone(),
+            limits: proxy::Limits { body_bytes: self.options.body_cap_bytes, ..proxy::Limits::default() },
         };
         // Nobody asks for an orderly end: when the command is gone, so is everybody who could be waiting.
         let (_keep, shutdown) = watch::channel(false);

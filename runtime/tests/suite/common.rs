@@ -36,7 +36,7 @@ pub(crate) fn write_artifacts(rules: &str, directory: &Path) {
 pub(crate) fn snapshot(rules: &str) -> Snapshot {
     let directory = tempfile::tempdir().unwrap();
     write_artifacts(rules, directory.path());
-    outcall_runtime::load::from_dir(directory.path()).unwrap()
+    outcall_runtime::load::from_dir(directory.path(), outcall_runtime::load::Authority::Absent).unwrap()
 }
 
 /// A query as it arrived at the upstream.

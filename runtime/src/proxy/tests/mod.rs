@@ -1,6 +1,8 @@
 //! The proxy over real sockets on the loopback: real clients, real upstreams, a real resolver and compiled policies.
 
 mod http;
+mod inside;
+mod inside_handshake;
 mod raw;
 mod shapes;
 mod tunnel;
@@ -14,7 +16,7 @@ use outcall_schema::artifact::dns_table::DnsTable;
 use outcall_schema::artifact::manifest::Manifest;
 use outcall_schema::artifact::match_program::MatchProgram;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 
@@ -25,6 +27,7 @@ use crate::dial::Dialer;
 use crate::direct::Direct;
 use crate::dns::Resolver;
 use crate::identity::OneAgent;
+use crate::intercept::Interception;
 use crate::snapshot::{Snapshot, in_force};
 
 /// Longer than any step takes on a busy machine, shorter than anybody would wait.
@@ -74,6 +77,10 @@ impl World {
     }
 
     async fn with_limits(rules: &str, limits: Limits) -> World {
+        World::intercepting(rules, limits, None).await
+    }
+
+    async fn intercepting(rules: &str, limits: Limits, interception: Option<Interception>) -> World {
         let log = tempfile::NamedTempFile::new().unwrap();
         let (resolver, names) = resolver().await;
         let context = Context {
@@ -83,6 +90,7 @@ impl World {
             resolver,
             dialer: Dialer::new(),
             direct: Direct::default(),
+            interception,
             limits,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -192,18 +200,19 @@ fn dns_answer(query: &[u8]) -> (Vec<u8>, String) {
 }
 
 /// One side of a connection, for tests.
-struct Client {
-    stream: TcpStream,
+struct Client<S = TcpStream> {
+    stream: S,
     unread: Vec<u8>,
 }
 
-impl Client {
-    fn new(stream: TcpStream) -> Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    fn new(stream: S) -> Client<S> {
         Client { stream, unread: Vec::new() }
     }
 
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// Receives some bytes; none at the end.
@@ -262,6 +271,29 @@ impl Client {
     }
 }
 
+/// Answers each message with what `answer` makes of it, and closes after an answer that has no end.
+async fn answer_each<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: Client<S>,
+    received: &Mutex<Vec<String>>,
+    answer: impl Fn(&str) -> String,
+) {
+    loop {
+        let message = client.message().await;
+        if message.is_empty() {
+            return;
+        }
+        received.lock().unwrap().push(message.clone());
+        let answer = answer(&message);
+        if client.stream.write_all(answer.as_bytes()).await.is_err() || client.stream.flush().await.is_err() {
+            return;
+        }
+        if answer.contains("Connection: close") {
+            let _ = client.stream.shutdown().await;
+            return;
+        }
+    }
+}
+
 /// What an upstream does with one connection.
 type Behaviour = dyn Fn(Client, Arc<Mutex<Vec<String>>>) -> tokio::task::JoinHandle<()> + Send + Sync;
 
@@ -289,22 +321,9 @@ impl Upstream {
 
     /// Answers each message with what `answer` makes of it, and closes after an answer that has no end.
     async fn http(answer: impl Fn(&str) -> String + Send + Sync + Clone + 'static) -> Upstream {
-        Upstream::start(Box::new(move |mut client, received| {
+        Upstream::start(Box::new(move |client, received| {
             let answer = answer.clone();
-            tokio::spawn(async move {
-                loop {
-                    let message = client.message().await;
-                    if message.is_empty() {
-                        return;
-                    }
-                    received.lock().unwrap().push(message.clone());
-                    let answer = answer(&message);
-                    if client.stream.write_all(answer.as_bytes()).await.is_err() || answer.contains("Connection: close")
-                    {
-                        return;
-                    }
-                }
-            })
+            tokio::spawn(async move { answer_each(client, &received, answer).await })
         }))
         .await
     }

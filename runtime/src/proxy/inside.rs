@@ -1,0 +1,154 @@
+//! TLS connections that are looked into: terminated with a certificate for their one name, each request judged by itself.
+//!
+//! The agent is spoken to in HTTP/1.1 alone. Nothing is dialled before a request inside was judged and may pass.
+
+use std::io::{self, Cursor};
+use std::sync::Arc;
+
+use outcall_schema::decision::RuleIndex;
+use outcall_schema::facts::{Fact, Facts};
+use outcall_schema::host::Host;
+use outcall_schema::layer::Layer;
+use outcall_schema::reason::Reason;
+use rustls::AlertDescription;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::Connection;
+use super::http;
+use super::judge::{Asked, Greeting, Kind, Refusal, Subject};
+use super::request::{Form, Request};
+use crate::audit::Record;
+use crate::intercept::upstream::tls;
+use crate::intercept::{HTTP11, Leaf};
+use crate::snapshot::Snapshot;
+
+/// The port that a `Host` field without one means inside TLS (RFC 9110, section 4.2.2).
+const HTTPS: u16 = 443;
+
+/// A connection whose ClientHello was read and judged, to be terminated.
+pub(super) struct Greeted {
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The tunnel that was asked for.
+    pub(super) subject: Subject,
+    /// The rule that sees inside.
+    pub(super) rule: RuleIndex,
+    pub(super) leaf: Arc<Leaf>,
+    /// Every byte that was received so far: the ClientHello and perhaps more.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The certificate for the host of a tunnel that is to be terminated.
+pub(super) async fn leaf(connection: &Connection, subject: &Subject, rule: RuleIndex) -> Result<Arc<Leaf>, Refusal> {
+    let Some(interception) = &connection.context.interception else {
+        return Err(Refusal::by(Reason::InterceptionUnavailable, rule));
+    };
+    let minted = interception.leaf(subject.host()).await;
+    minted.map_err(|error| Refusal { rule: Some(rule), ..Refusal::because(Reason::CertGenFailed, error) })
+}
+
+/// Whether the client speaks what is read inside. One that offers nothing speaks HTTP/1.1 (RFC 9110, section 4.2.2).
+pub(super) fn speaks(greeting: &Greeting, rule: RuleIndex) -> Result<(), Refusal> {
+    let Greeting::Known { alpn, .. } = greeting else { return Ok(()) };
+    if alpn.is_empty() || alpn.iter().any(|protocol| protocol.as_bytes() == HTTP11) {
+        return Ok(());
+    }
+    let detail = format!("the client offers {} alone, and inside TLS only http/1.1 is read", alpn.join(", "));
+    Err(Refusal { rule: Some(rule), ..Refusal::because(Reason::AlpnMismatch, detail) })
+}
+
+/// Serves a connection to be terminated until it ends.
+pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, greeted: Greeted) {
+    let Greeted { snapshot, subject, rule, leaf, bytes } = greeted;
+    let patience = connection.limits().hello;
+    let accepted = {
+        let (reader, writer) = stream.split();
+        let joined = tokio::io::join(Cursor::new(bytes).chain(reader), writer);
+        let acceptor = TlsAcceptor::from(leaf.server_config_with(&[HTTP11]));
+        match timeout(patience, acceptor.accept(joined)).await {
+            Ok(Ok(accepted)) => same_name(&subject, accepted.get_ref().1.server_name()).map(|()| accepted),
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => Err(Refusal::of(Reason::AgentTimeout)),
+        }
+    };
+    let accepted = match accepted {
+        Ok(accepted) => accepted,
+        Err(refusal) => {
+            connection.refused(&snapshot, &subject, &Refusal { rule: refusal.rule.or(Some(rule)), ..refusal });
+            return;
+        }
+    };
+    let Kind::Tunnel(greeting) = subject.kind.clone() else { return };
+    let inside = Inside { host: subject.host().clone(), port: subject.port, greeting };
+    let (reader, writer) = tokio::io::split(accepted);
+    http::inside(connection, reader, writer, inside).await;
+}
+
+/// What rustls read must be what was judged.
+fn same_name(subject: &Subject, server_name: Option<&str>) -> Result<(), Refusal> {
+    let same = match (subject.host(), server_name) {
+        (Host::Name(name), Some(server_name)) => name.eq_ignore_ascii_case(server_name),
+        (Host::Ip(_), None) => true,
+        (Host::Name(_), None) | (Host::Ip(_), Some(_)) => false,
+    };
+    if same { Ok(()) } else { Err(Refusal::of(Reason::HostMismatch)) }
+}
+
+/// Why a client did not go on with the handshake, as far as it says.
+fn failed(error: &io::Error) -> Refusal {
+    const REMEDY: &str = "or list the host under `interception.bypass`";
+    let cause = match (tls(error), error.kind()) {
+        (Some(rustls::Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::BadCertificate)), _) => {
+            format!("untrusted_ca: {error}: have the client trust the authority, {REMEDY}")
+        }
+        (Some(rustls::Error::AlertReceived(_)), _)
+        | (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            format!(
+                "pinned: {error}: the client may insist on a certificate of its own; have it trust the authority, {REMEDY}"
+            )
+        }
+        _ => error.to_string(),
+    };
+    Refusal::because(Reason::ClientHandshakeFailed, cause)
+}
+
+/// A terminated connection: what every request inside must go with.
+pub(super) struct Inside {
+    host: Host,
+    port: u16,
+    greeting: Greeting,
+}
+
+impl Inside {
+    /// The port of a request, if its form and its host go with the connection.
+    pub(super) fn port(&self, request: &Request<'_>) -> Result<u16, Refusal> {
+        if request.form != Form::Origin {
+            return Err(Refusal::because(Reason::AmbiguousRequest, "inside TLS a target is a path"));
+        }
+        let authority = &request.authority;
+        if authority.host != self.host || authority.port.unwrap_or(HTTPS) != self.port {
+            let detail = "the Host field names another host or port than the connection's";
+            return Err(Refusal::because(Reason::HostMismatch, detail));
+        }
+        Ok(self.port)
+    }
+
+    pub(super) fn kind(&self, asked: Asked) -> Kind {
+        Kind::Inside(asked, self.greeting.clone())
+    }
+
+    /// Writes the record of what was no request.
+    pub(super) fn unreadable(&self, connection: &Connection, snapshot: &Snapshot, refusal: &Refusal) {
+        let host = self.host.as_text();
+        let facts = Facts {
+            agent_name: Fact::Known(&connection.agent),
+            network_port: Fact::Known(i64::from(self.port)),
+            http_host: Fact::Known(&host),
+            http_scheme: Fact::Known("https"),
+            ..Facts::default()
+        };
+        connection.write(Record::refusal(snapshot, Layer::Https, &facts, refusal.rule, refusal.reason), refusal);
+    }
+}
