@@ -152,6 +152,11 @@ fn report(compilation: &Compilation, stats: bool) -> serde_json::Value {
             })
         };
         report.insert("stats".to_owned(), artifacts.stats.iter().map(row).collect());
+        let checked = &compilation.checked;
+        let rules = &compilation.policy.rules;
+        let ids: Vec<&str> =
+            checked.not_proven.iter().filter_map(|number| Some(rules.get(*number)?.id.as_str())).collect();
+        report.insert("analysis".to_owned(), json!({ "steps": checked.steps, "not_proven": ids }));
     }
     report
 }
@@ -186,6 +191,13 @@ fn stats(compilation: &Compilation, out: &mut Output) {
             "{name:40} {:>10} {:>10} {:>10} {:>10}",
             stats.nodes, stats.classes, stats.parallels, stats.listed
         ));
+    }
+    let checked = &compilation.checked;
+    out.line(format_args!("\n{:40} {:>10} steps", "which rules are ever reached", checked.steps));
+    if !checked.not_proven.is_empty() {
+        let rules = &compilation.policy.rules;
+        let ids = checked.not_proven.iter().filter_map(|number| Some(rules.get(*number)?.id.as_str()));
+        out.line(format_args!("not proven in {} steps of: {}", checked.steps, ids.collect::<Vec<_>>().join(", ")));
     }
     out.line("");
     for (name, content) in artifacts.files() {

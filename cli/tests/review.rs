@@ -280,3 +280,22 @@ fn exit_statuses_are_in_the_help() {
     let (help, _) = check(home.path(), &["diff", "--help"], 0);
     assert!(help.split_whitespace().collect::<Vec<_>>().join(" ").contains("--deny widening, exits with 3"), "{help}");
 }
+
+#[test]
+fn what_is_not_proven_names_the_rules_that_stand_in_the_way() {
+    let own = |suffix: &str| {
+        format!(
+            "version: \"1\"\nrules:\n  - id: own-host\n    description: d\n    action: allow\n    \
+             condition: http.host == agent.name + \"{suffix}\"\n"
+        )
+    };
+    let home = with(&[("old/a.yaml", &own(".example")), ("new/a.yaml", &own(".example.net"))]);
+    let (said, _) = check(home.path(), &["query", "old", "http.host == \"a.example.org\" && agent.name == \"b\""], 2);
+    assert!(said.starts_with("Not proven in ") && said.contains("https (because of own-host)"), "{said}");
+    let (said, _) = check(home.path(), &["diff", "old", "new"], 0);
+    assert!(said.starts_with("Not proven that there is nothing more at: "), "{said}");
+    assert!(said.contains("https (because of own-host)"), "{said}");
+    check(home.path(), &["diff", "--deny", "widening", "old", "new"], 3);
+    let (said, _) = check(home.path(), &["compile", "--check", "--stats", "old"], 0);
+    assert!(said.contains("which rules are ever reached"), "{said}");
+}

@@ -42,6 +42,8 @@ pub struct Compilation {
     pub findings: Vec<Finding>,
     /// The artifacts; only when no finding is an error.
     pub artifacts: Option<Artifacts>,
+    /// What the lints took: their findings are among the others.
+    pub checked: lints::Checked,
 }
 
 impl Compilation {
@@ -77,8 +79,10 @@ pub fn compile_files(files: &[Arc<SourceFile>], mut findings: Vec<Finding>, test
     findings.append(&mut found);
     let mut artifacts = None;
     let clean = !findings.iter().any(Finding::is_error);
+    let mut checked = lints::Checked::default();
     if clean {
-        findings.append(&mut lints::check(&policy));
+        checked = lints::check(&policy);
+        findings.append(&mut checked.findings);
         (artifacts, found) = emit::artifacts(&policy);
         findings.append(&mut found);
     }
@@ -91,5 +95,5 @@ pub fn compile_files(files: &[Arc<SourceFile>], mut findings: Vec<Finding>, test
     findings.extend(unused.into_iter().filter(|finding| clean && (alone || finding.used_at().is_none())));
     diag::sort(&mut findings);
     let artifacts = artifacts.filter(|_| !findings.iter().any(Finding::is_error));
-    Compilation { policy, files: files.len(), findings, artifacts }
+    Compilation { policy, files: files.len(), findings, artifacts, checked }
 }

@@ -53,6 +53,20 @@ fn conditions_of_64_kib_compile_and_longer_ones_are_refused() {
     check(rule(&format!("http.host == \"{}\"", "a".repeat(LIMIT))), "OC0102");
 }
 
+/// Found here: of patterns that match anywhere, one automaton for a dozen doubles with each, and 400 rules took minutes.
+#[test]
+fn hundreds_of_patterns_that_match_anywhere_compile() {
+    let mut text = String::from("version: \"1\"\nrules:\n");
+    for number in 0..400 {
+        text += &format!(
+            "  - {{ id: r{number}, description: d, action: allow, condition: 'http.host.contains(\"a{number}b\") && \
+             http.path.contains(\"x{number}y\") && http.method.matches(\"Q{number}\")' }}\n"
+        );
+    }
+    let found = findings(text.as_bytes());
+    assert!(!found.iter().any(Finding::is_error), "{found:#?}");
+}
+
 #[test]
 fn conditions_nested_10_000_deep_are_refused() {
     const DEEP: usize = 10_000;

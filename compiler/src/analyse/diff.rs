@@ -17,6 +17,7 @@ use super::names;
 use super::reach::budget;
 use super::side::Side;
 use super::space::{ListId, Space};
+use super::unproven::Unproven;
 use crate::ask::Request;
 use crate::decide::build::{Entry, Mode};
 use crate::decide::formula::Formulas;
@@ -72,7 +73,7 @@ pub struct Difference<'p> {
     /// The changes: what widens first.
     pub changes: Vec<Change<'p>>,
     /// Layers in which something may have changed that could be neither shown nor excluded.
-    pub unproven: Vec<Layer>,
+    pub unproven: Vec<Unproven<'p>>,
     /// The steps that were taken.
     pub steps: u64,
 }
@@ -289,6 +290,7 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
     if owed_only(layer) && old.duties(layer).is_empty() && new.duties(layer).is_empty() {
         return;
     }
+    space.given_up.clear();
     let before = lists(space, old, layer);
     // Names are decided by the rules on them, then by those that they follow from; they owe nothing.
     let width = if layer == Layer::Dns { 3 } else { before.len() };
@@ -427,7 +429,7 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
         difference.changes.push(Change { kind, layer, before, after, what, examples, more });
     }
     if unproven {
-        difference.unproven.push(layer);
+        difference.unproven.push(Unproven::of(space, &[old, new], layer));
     }
 }
 

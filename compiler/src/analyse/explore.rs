@@ -241,6 +241,7 @@ impl Search<'_, '_, '_> {
             return Rc::clone(known);
         }
         if self.space.steps > self.limit || depth > DEPTH {
+            open.iter().take(1).for_each(|list| self.space.give_up(*list));
             return Rc::new(Summary { found: Vec::new(), open: true });
         }
         let focus = open.first().copied().into_iter().collect::<Vec<_>>();
@@ -255,6 +256,9 @@ impl Search<'_, '_, '_> {
         let mut found: HashMap<Outcome, Vec<Way>> = HashMap::new();
         let mut order: Vec<Outcome> = Vec::new();
         let mut gave_up = left == Left::Unknown;
+        if gave_up {
+            focus.iter().for_each(|list| self.space.give_up(*list));
+        }
         for (class, words) in merged(classes, left != Left::Nothing) {
             let mut regions = state.regions.clone();
             if let Some(source) = class.source {

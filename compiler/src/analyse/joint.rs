@@ -12,6 +12,8 @@ use crate::decide::pattern::{self, Classes};
 
 /// More tests than this are not put in one automaton at once, but in several that are then multiplied.
 const TOGETHER: usize = 64;
+/// More tests than this of what is found anywhere in a text are not put in one automaton, which doubles with each.
+const LOOSE: usize = 8;
 /// More states than this are not worth it.
 const STATES: usize = 1 << 16;
 
@@ -37,6 +39,9 @@ pub(super) struct Joint {
 impl Joint {
     /// The automaton of `tests`, which stand for `atoms`; `None` where it would be too large.
     pub(super) fn new(source: &Source, atoms: &[AtomId], tests: &[&Test]) -> Option<Joint> {
+        if tests.iter().filter(|test| pattern::is_loose(test)).count() > LOOSE {
+            return None;
+        }
         let language = Test::Matches(domain::pattern(source).to_owned());
         let tests: Vec<&Test> = std::iter::once(&language).chain(tests.iter().copied()).collect();
         let mut all: Option<Classes> = None;

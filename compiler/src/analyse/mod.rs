@@ -21,12 +21,14 @@ mod report;
 mod side;
 mod space;
 mod split;
+mod unproven;
 mod words;
 
 pub use diff::{Change, Difference, Kind, diff};
 pub use example::Example;
 pub use query::{Answer, Wanted, Witness, query};
 pub use reach::{Fate, Reach};
+pub use unproven::Unproven;
 
 use crate::decide::formula::Formulas;
 use crate::resolve::Policy;

@@ -96,6 +96,8 @@ pub(super) fn outcomes(
         ..Question::default()
     };
     let summary = explore(space, lists, &question);
+    // Here leaves stand for what rules do and not for rules.
+    space.given_up.clear();
     let mut answered = Summary { found: Vec::new(), open: summary.open };
     for (outcome, ways) in &summary.found {
         let (before, after) = outcome.get(1..).unwrap_or_default().split_at(WIDTH);

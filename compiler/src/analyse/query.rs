@@ -10,6 +10,7 @@ use super::explore::{Outcome, Question, Way, explore};
 use super::reach::{budget, passes};
 use super::side::Side;
 use super::space::{ListId, Space};
+use super::unproven::Unproven;
 use crate::ask::truth;
 use crate::cel::typed::Expr;
 use crate::decide::build::Mode;
@@ -45,8 +46,8 @@ pub enum Answer<'p> {
     Some(Vec<Witness<'p>>),
     /// No request can.
     None,
-    /// Neither was found out; the layers, and the steps that were taken.
-    Unknown(Vec<Layer>, u64),
+    /// Neither was found out: where, and the steps that were taken.
+    Unknown(Vec<Unproven<'p>>, u64),
 }
 
 /// Whether any request that `condition` is true of is decided as `wanted`. The condition sees what is inside TLS, too: a
@@ -58,10 +59,11 @@ pub fn query<'p>(policy: &'p Policy, condition: &Expr, wanted: Wanted) -> Answer
     let mut unknown = Vec::new();
     let mut space = Space::new(&mut formulas);
     for layer in [Layer::Dns, Layer::Network, Layer::Connect, Layer::Https, Layer::Http, Layer::Docker, Layer::Run] {
+        space.given_up.clear();
         match ask(&mut space, &side, layer, condition, wanted) {
             Some(Some(witness)) => found.push(witness),
             Some(None) => {}
-            None => unknown.push(layer),
+            None => unknown.push(Unproven::of(&space, &[&side], layer)),
         }
     }
     if !found.is_empty() {

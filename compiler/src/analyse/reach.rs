@@ -7,6 +7,7 @@ use outcall_schema::decision::Action;
 use outcall_schema::field::FieldType;
 use outcall_schema::layer::Layer;
 
+use super::example::example;
 use super::explore::{Question, explore};
 use super::reached;
 use super::side::Side;
@@ -106,7 +107,12 @@ pub(super) fn reach(formulas: &mut Formulas, side: &Side<'_>) -> Reach {
         fates.push(if deciding {
             match () {
                 () if found.contains(&number) => Fate::Reached,
-                () if open || space.steps > limit => Fate::Unknown,
+                () if open => {
+                    let places = deciding_places.get(&number).map_or(&[][..], Vec::as_slice);
+                    let shown = space.steps <= limit && is_shown(&mut space, side, &layers, places);
+                    if shown { Fate::Reached } else { Fate::Unknown }
+                }
+                () if space.steps > limit => Fate::Unknown,
                 () => behind(&mut space, &layers, &lists, deciding_places.get(&number).map_or(&[], Vec::as_slice)),
             }
         } else if space.steps > limit {
@@ -168,6 +174,21 @@ fn behind(space: &mut Space<'_>, layers: &[(Layer, Vec<Entry>)], lists: &[ListId
             .extend(answers.filter_map(|it| it.rule()).filter(|rule| Some(*rule) != leaf.rule()).map(|it| it as usize));
     }
     if possible { Fate::Behind(covering.into_iter().collect()) } else { Fate::Never }
+}
+
+/// Whether the shortest request that one of a rule's entries is true of shows that the rule decides it.
+fn is_shown(space: &mut Space<'_>, side: &Side<'_>, layers: &[(Layer, Vec<Entry>)], places: &[(usize, usize)]) -> bool {
+    places.iter().any(|(layer, at)| {
+        let Some((layer, entries)) = layers.get(*layer) else { return false };
+        let Some((formula, leaf)) = entries.get(*at) else { return false };
+        space.steps += entries.len() as u64 / 16;
+        let own = only(space, *formula);
+        let summary =
+            explore(space, vec![own], &Question { first_must_answer: true, budget: 10_000, ..Question::default() });
+        let way = summary.found.iter().find_map(|(_, ways)| ways.first());
+        let request = way.and_then(|way| example(space.formulas, *layer, way.as_ref())?.request());
+        request.is_some_and(|request| side.replay(space.formulas, *layer, &request) == Some(*leaf))
+    })
 }
 
 /// Whether a hold or enrich rule is ever true of a request that is allowed.

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use outcall_schema::layer::Layer;
 use serde_json::{Value, json};
 
 use super::diff::{Change, Difference, Kind};
 use super::query::{Answer, Wanted, Witness};
+use super::unproven::{self, Unproven};
 use crate::diag::deceives;
 use crate::resolve::Rule;
 
@@ -24,10 +24,6 @@ fn rule_json(rule: Option<&Rule>) -> Value {
         Some(rule) => json!({ "id": rule.id, "file": rule.span.file.name, "line": rule.span.line() }),
         None => Value::Null,
     }
-}
-
-fn layers(layers: &[Layer]) -> String {
-    layers.iter().map(|layer| layer.name()).collect::<Vec<_>>().join(", ")
 }
 
 impl Kind {
@@ -148,7 +144,7 @@ impl Difference<'_> {
             let _ = write!(
                 text,
                 "Not proven that there is nothing more at: {} ({} steps).",
-                layers(&self.unproven),
+                unproven::words(&self.unproven),
                 self.steps
             );
         }
@@ -231,7 +227,7 @@ impl Difference<'_> {
             "no_semantic_change": self.is_none(),
             "widens": self.widens(),
             "changes": self.changes.iter().map(Change::json).collect::<Vec<_>>(),
-            "not_proven": self.unproven,
+            "not_proven": self.unproven.iter().map(Unproven::json).collect::<Vec<_>>(),
             "steps": self.steps,
         })
     }
@@ -287,7 +283,7 @@ impl Answer<'_> {
         match self {
             Answer::None => format!("No request can be {done}: proven for every layer.\n"),
             Answer::Unknown(open, steps) => {
-                format!("Not proven in {steps} steps whether a request can be {done} at: {}.\n", layers(open))
+                format!("Not proven in {steps} steps whether a request can be {done} at: {}.\n", unproven::words(open))
             }
             Answer::Some(found) => {
                 let mut text = format!("Yes: such requests are {done}.\n");
@@ -306,7 +302,7 @@ impl Answer<'_> {
         match self {
             Answer::None => json!({ "answer": "no", "examples": [] }),
             Answer::Unknown(open, steps) => {
-                json!({ "answer": "not proven", "examples": [], "layers": open, "steps": steps })
+                json!({ "answer": "not proven", "examples": [], "not_proven": open.iter().map(Unproven::json).collect::<Vec<_>>(), "steps": steps })
             }
             Answer::Some(found) => {
                 let examples: Vec<Value> = found

@@ -123,6 +123,8 @@ pub(super) struct Space<'f> {
     joints: HashMap<(SourceId, Vec<AtomId>), Option<Rc<Joint>>>,
     scanned: HashMap<Scan, Option<Rc<[Scanned]>>>,
     tables: HashMap<Table, Rc<Cases>>,
+    /// The leaves at which searches gave up, some of them.
+    pub(super) given_up: BTreeSet<Child>,
     /// Formulas settled and states built so far: the measure of work.
     pub(super) steps: u64,
 }
@@ -140,6 +142,7 @@ impl<'f> Space<'f> {
             joints: HashMap::new(),
             scanned: HashMap::new(),
             tables: HashMap::new(),
+            given_up: BTreeSet::new(),
             steps: 0,
         }
     }
@@ -226,6 +229,14 @@ impl<'f> Space<'f> {
         let counts = Rc::new(counts);
         self.guarded.insert(id, Rc::clone(&counts));
         counts
+    }
+
+    /// Remembers where a search gave up: at the first rule that was left.
+    pub(super) fn give_up(&mut self, list: ListId) {
+        if self.given_up.len() < 64 {
+            let leaf = self.get(list).entries.first().map(|(_, leaf)| *leaf);
+            self.given_up.extend(leaf);
+        }
     }
 
     /// The list with the tests of one source settled.

@@ -20,6 +20,9 @@ use super::range;
 /// More patterns than this are not put in one automaton: building it costs more than asking two beside each other.
 const PATTERNS_TOGETHER: usize = 64;
 
+/// More patterns than this that are found anywhere in a string are not put in one automaton, which doubles with each.
+const LOOSE_TOGETHER: usize = 4;
+
 /// A condition and the answer that it gives.
 pub type Entry = (Formula, Child);
 
@@ -439,6 +442,9 @@ impl<'a, S: Sink> Builder<'a, S> {
             return None;
         }
         let tests: Vec<Test> = atoms.iter().map(|atom| self.formulas.atom(*atom).test.clone()).collect();
+        if tests.iter().filter(|test| pattern::is_loose(test)).count() > LOOSE_TOGETHER {
+            return None;
+        }
         let classes = self.formulas.automata.joint(&atoms.into_iter().collect::<Vec<_>>(), &tests)?;
         let source = self.formulas.source_of(dimension.source).clone();
         let missing = self.missing(entries, dimension.source);

@@ -203,6 +203,19 @@ impl Classes {
     }
 }
 
+/// Whether a test may be true wherever in a string its text is found: one automaton for several such tests has to remember
+/// which of them were found, so that it doubles with each.
+pub(crate) fn is_loose(test: &Test) -> bool {
+    match test {
+        Test::Contains(text) => !text.is_empty(),
+        Test::Matches(pattern) => parse(pattern).is_ok_and(|expression| {
+            let properties = expression.properties();
+            !properties.look_set_prefix().contains(Look::Start) && !properties.look_set_suffix().contains(Look::End)
+        }),
+        _ => false,
+    }
+}
+
 /// The joint automaton of tests of a string; `None` where it would be too large.
 pub(crate) fn classes(tests: &[&Test]) -> Option<Classes> {
     let expressions: Vec<Hir> = tests.iter().map(|test| expression(test)).collect::<Option<_>>()?;

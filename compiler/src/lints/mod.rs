@@ -88,6 +88,7 @@ mod word_never_used;
 use std::cell::OnceCell;
 use std::fmt::Write;
 
+use crate::analyse::Fate;
 use crate::cel::typed::Expr;
 use crate::diag::{CodeRow, Finding};
 use crate::resolve::Policy;
@@ -251,8 +252,19 @@ impl Context<'_> {
     }
 }
 
+/// What looking at a policy came to.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// The steps that exact analysis took to find out which rules are ever reached.
+    pub steps: u64,
+    /// The rules, by number, of which it did not find out.
+    pub not_proven: Vec<usize>,
+}
+
 /// Looks at a policy that was resolved without an error.
-pub fn check(policy: &Policy) -> Vec<Finding> {
+pub fn check(policy: &Policy) -> Checked {
     let patterns = Patterns::default();
     let conditions: Vec<std::borrow::Cow<'_, Expr>> =
         policy.rules.iter().map(|rule| condition::written_out(&rule.condition)).collect();
@@ -282,7 +294,9 @@ pub fn check(policy: &Policy) -> Vec<Finding> {
             check(&context, &mut findings);
         }
     }
-    findings
+    let reach = &context.exact().reach;
+    let unknown = (0..).zip(&reach.fates).filter(|(_, fate)| **fate == Fate::Unknown);
+    Checked { findings, steps: reach.steps, not_proven: unknown.map(|(rule, _)| rule).collect() }
 }
 
 /// The page of all lints, `compiler/LINTS.md`.
