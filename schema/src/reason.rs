@@ -66,6 +66,7 @@ reasons! {
     CertGenFailed, "cert_gen_failed", Host, "no certificate could be made for the host";
     ClientHandshakeFailed, "client_handshake_failed", Agent, "the TLS handshake with the client failed";
     UpstreamHandshakeFailed, "upstream_handshake_failed", Upstream, "the TLS handshake with the upstream failed or its certificate is not valid for the host";
+    BodyDecodeFailed, "body_decode_failed", Agent, "the request's body is not what its Content-Encoding says";
     AlpnMismatch, "alpn_mismatch", Host, "client and upstream have no protocol in common that is read inside TLS";
 }
 

@@ -59,7 +59,8 @@ fn requests_are_judged_by_method_path_header_and_body() {
                  c https://allowed.test/path; c -I https://allowed.test/ | tail -1; c https://allowed.test/secret/1
                  c -X DELETE https://allowed.test/; c -H 'X-Mark: 1' -d x https://allowed.test/post; c -d x https://allowed.test/post
                  c -X PUT -d 'yes please' https://allowed.test/put; c -X PUT -d now https://allowed.test/put
-                 c https://only6.test/six"
+                 c https://only6.test/six
+                 for words in 'yes please' now; do printf '%s' \"$words\" | gzip | c -X PUT -H 'Content-Encoding: gzip' --data-binary @- https://allowed.test/gzip; done"
             ),
         );
         let lines: Vec<&str> = ran.stdout.lines().collect();
@@ -77,6 +78,8 @@ fn requests_are_judged_by_method_path_header_and_body() {
             (10, "Blocked by outcall: default403 1.1 0"),
             (11, "saw GET /six for only6.test"),
             (12, "200 1.1 0"),
+            (13, "saw PUT /gzip for allowed.test"),
+            (15, "Blocked by outcall: default403 1.1 0"),
         ] {
             assert!(lines.get(at).is_some_and(|line| line.contains(expected)), "line {at}: {expected}\n{ran}");
         }
@@ -87,9 +90,10 @@ fn requests_are_judged_by_method_path_header_and_body() {
             "POST /post allowed.test",
             "PUT /put allowed.test",
             "GET /six only6.test",
+            "PUT /gzip allowed.test",
         ];
         assert_eq!(requests, expected);
-        assert_eq!(ran.refusals().len(), 4, "{ran}");
+        assert_eq!(ran.refusals().len(), 5, "{ran}");
         ran.check_record(ran.refusals()[0], "https", "no-secret", "blocked_by_rule");
     }
 }

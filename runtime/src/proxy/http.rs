@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{self, Body, BodyError, Kept};
+use super::coding::{self, Decoded};
 use super::connection::{Connection, last_words};
 use super::exchange::{self, Ended, Exchange, Stream, Upstream};
 use super::fields::{EndOfHead, Framing, HeadError};
@@ -236,19 +237,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             Found::Allowed(candidates) => Ok(candidates),
             Found::Undecided | Found::Inside(_) => Err(Refusal::of(Reason::NoRuleAllows)),
         };
-        subject.set_body(if body.done() { judge::text(&kept.content) } else { BodyText::Null });
-        let mut candidates = judged(subject)?;
-        if body.done() && request.is_encoded() {
-            // To rules it is null. But a server may not know the encoding that it is said to have and take the bytes as
-            // they are, so both readings have to be allowed.
-            subject.set_body(BodyText::Null);
-            let unseen = judged(subject)?;
-            candidates.retain(|candidate| unseen.iter().any(|other| other.address == candidate.address));
-            if candidates.is_empty() {
-                return Err(Failed::Refused(Refusal::of(Reason::NoRuleAllows)));
-            }
-        }
-        Ok(candidates)
+        let Some(codings) = request.codings().filter(|_| body.done()) else {
+            return unseen(subject, body, kept, judged);
+        };
+        let content = std::mem::take(&mut kept.content);
+        let decoded = if codings.is_empty() {
+            Decoded::Content(content)
+        } else {
+            let decoded = coding::decoded(codings, content, self.connection.limits().body_bytes).await;
+            decoded.map_err(|error| Refusal::because(Reason::BodyDecodeFailed, error))?
+        };
+        subject.set_body(match decoded {
+            Decoded::Content(content) => judge::text(&content),
+            Decoded::OverCap => BodyText::Null,
+        });
+        Ok(judged(subject)?)
     }
 
     async fn keep(&mut self, request: &Request<'_>, body: &mut Body) -> Result<Kept, Failed> {
@@ -343,6 +346,33 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             },
         }
     }
+}
+
+/// The addresses for a body that rules see as null: over the cap, or of an unknown encoding.
+fn unseen(
+    subject: &mut Subject,
+    body: &Body,
+    kept: &Kept,
+    judged: impl Fn(&Subject) -> Result<Vec<Candidate>, Refusal>,
+) -> Result<Vec<Candidate>, Failed> {
+    let as_it_is = match body.done() {
+        true => {
+            // A server may not know the encoding either and take the bytes as they are, so both readings have to be
+            // allowed.
+            subject.set_body(judge::text(&kept.content));
+            Some(judged(subject)?)
+        }
+        false => None,
+    };
+    subject.set_body(BodyText::Null);
+    let mut candidates = judged(subject)?;
+    if let Some(other) = as_it_is {
+        candidates.retain(|candidate| other.iter().any(|other| other.address == candidate.address));
+    }
+    if candidates.is_empty() {
+        return Err(Failed::Refused(Refusal::of(Reason::NoRuleAllows)));
+    }
+    Ok(candidates)
 }
 
 /// Why a request goes nowhere.

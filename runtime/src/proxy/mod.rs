@@ -10,6 +10,7 @@
 //! layer, or a block rule on a host would be undone by an allow rule on its address.
 
 pub mod chunked;
+pub mod coding;
 pub mod fields;
 pub mod hello;
 pub mod request;

@@ -65,6 +65,7 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
         | Reason::CertGenFailed
         | Reason::ClientHandshakeFailed
         | Reason::UpstreamHandshakeFailed
+        | Reason::BodyDecodeFailed
         | Reason::AlpnMismatch => (502, "Bad Gateway"),
         Reason::TooManyConnections => (503, "Service Unavailable"),
         Reason::UpstreamTimeout => (504, "Gateway Timeout"),

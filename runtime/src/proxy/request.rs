@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use outcall_schema::facts::Headers;
 use outcall_schema::host::Host;
 
+use super::coding::{self, Coding};
 use super::fields::{self, Field, Framing, HeadError, Values, Version};
 
 /// The longest method. The longest registered one has 17 letters.
@@ -157,9 +158,9 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Whether the body is compressed or otherwise not the text that it stands for (RFC 9110, section 8.4).
-    pub(super) fn is_encoded(&self) -> bool {
-        self.fields.iter().any(|field| field.is("content-encoding") && !field.value.eq_ignore_ascii_case(b"identity"))
+    /// How the body is encoded; `None` where that is not known.
+    pub(super) fn codings(&self) -> Option<Vec<Coding>> {
+        coding::codings(self.fields.iter().filter(|field| field.is("content-encoding")).map(|field| field.value))
     }
 
     /// The head to send to the server: the target in origin-form and the lines that are not for this hop alone.

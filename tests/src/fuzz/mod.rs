@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod authorities;
+mod codings;
 pub mod facts;
 pub mod mutate;
 mod targets;
