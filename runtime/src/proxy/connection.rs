@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::context::{Context, Limits};
 use super::incoming::Incoming;
-use super::judge::{Refusal, Subject};
+use super::judge::{self, Refusal, Subject};
 use super::sniff::{Carries, sniff};
 use super::{http, raw, tunnel};
 use crate::audit::Record;
@@ -113,10 +113,16 @@ impl Connection {
         self.write(Record::refusal(snapshot, layer, &facts, refusal.rule, refusal.reason), refusal);
     }
 
-    /// Writes the record of what passes, to the address that it goes to.
+    /// Writes the record of what passes, to the address that it goes to: a line too where there is something to be warned of.
     pub(super) fn allowed(&self, snapshot: &Snapshot, subject: &Subject, address: SocketAddr, rule: RuleIndex) {
         let facts = subject.facts(Some(address.ip()));
-        self.context.audit.record(&Record::allowed(snapshot, subject.layer(), &facts, rule));
+        let record = Record::allowed(snapshot, subject.layer(), &facts, rule);
+        let warning = judge::unseen_body(snapshot, subject, Some(address.ip()));
+        let record = match warning {
+            Some(warning) => Record { log: true, ..record.with("warning", &warning) },
+            None => record,
+        };
+        self.context.audit.record(&record);
     }
 
     /// Writes the record of a refusal with what was found.

@@ -285,17 +285,39 @@ fn settle(snapshot: &Snapshot, subject: &Subject, verdict: Verdict) -> Result<Ju
     }
 }
 
-/// Says with a refusal that rules did not see the body, where some of them would have looked at it.
+/// The most rules that a warning names.
+const MAX_NAMED: usize = 5;
+
+/// Says with a refusal that rules did not see the body, where that may be why.
 pub(super) fn explained(snapshot: &Snapshot, subject: &Subject, refusal: Refusal) -> Refusal {
-    let unseen = match &subject.kind {
-        Kind::Request(asked) | Kind::Inside(asked, _) => asked.body == BodyText::Null,
-        Kind::Tunnel(_) | Kind::Raw => false,
-    };
-    if !unseen || refusal.detail.is_some() || !snapshot.program.reads(subject.layer(), Field::HttpBody) {
-        return refusal;
+    let detail = refusal.detail.clone().or_else(|| unseen_body(snapshot, subject, None));
+    Refusal { detail, ..refusal }
+}
+
+/// A warning where the body was null to rules that would have looked at it; it names them.
+pub(super) fn unseen_body(snapshot: &Snapshot, subject: &Subject, address: Option<IpAddr>) -> Option<String> {
+    let (Kind::Request(asked) | Kind::Inside(asked, _)) = &subject.kind else { return None };
+    if asked.body != BodyText::Null {
+        return None;
     }
-    let detail = "the body is over the cap or has a Content-Encoding, so `http.body` was null".to_owned();
-    Refusal { detail: Some(detail), ..refusal }
+    let facts = Facts { http_body: Fact::Pending, ..subject.facts(address) };
+    if snapshot.program.decide(subject.layer(), &facts) != Outcome::Undecided {
+        return None;
+    }
+    let reads = |condition: &str| {
+        let after = condition.match_indices("http.body").filter_map(|(at, word)| condition.get(at + word.len()..));
+        after.into_iter().any(|rest| !rest.starts_with('_'))
+    };
+    let named: Vec<String> = snapshot
+        .manifest
+        .rules
+        .iter()
+        .filter(|row| reads(&row.condition))
+        .map(|row| format!("`{}`", row.id))
+        .take(MAX_NAMED)
+        .collect();
+    let named = named.join(", ");
+    Some(format!("the body is over the cap or of an unknown encoding, so `http.body` was null to {named}"))
 }
 
 /// A body as conditions see it: invalid UTF-8 becomes U+FFFD.

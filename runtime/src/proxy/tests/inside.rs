@@ -340,6 +340,87 @@ async fn events_flow_as_they_come_and_bodies_as_they_are_sent() {
 }
 
 #[tokio::test]
+async fn a_lot_flows_both_ways_at_once() {
+    const SIZE: usize = 4 << 20;
+    let inner = Inner::new(RULES).await;
+    let acceptor = TlsAcceptor::from(Arc::new(inner.server("a.example", |_| {})));
+    // Sends back what it receives while it receives it, so both directions fill up unless both are served.
+    let upstream = Upstream::start(Box::new(move |client, _| {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let mut client = Client::new(acceptor.accept(client.stream).await.unwrap());
+            client.until("\r\n\r\n").await;
+            client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n")).await;
+            let mut left = SIZE;
+            while left > 0 {
+                let bytes = std::mem::take(&mut client.unread);
+                left -= bytes.len();
+                client.send(&bytes).await;
+                if left > 0 && client.unread.is_empty() && client.more().await == 0 {
+                    return;
+                }
+            }
+        })
+    }))
+    .await;
+    let stream = inner.open(upstream.port()).await.stream;
+    let (reader, mut writer) = tokio::io::split(stream);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: a.example:{}\r\nX-Mark: 1\r\nContent-Length: {SIZE}\r\n\r\n",
+        upstream.port()
+    );
+    let sent: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
+    let body = sent.clone();
+    let sending = tokio::spawn(async move {
+        writer.write_all(head.as_bytes()).await.unwrap();
+        writer.write_all(&body).await.unwrap();
+        writer.flush().await.unwrap();
+        writer
+    });
+    let received = tokio::time::timeout(PATIENCE, async {
+        let mut reader = reader;
+        let mut received = Vec::new();
+        while received.len() < SIZE && reader.read_buf(&mut received).await.unwrap() > 0 {
+            if let Some(at) = received.windows(4).take(512).position(|window| window == b"\r\n\r\n") {
+                received.drain(..at + 4);
+            }
+        }
+        received
+    });
+    let received = received.await.expect("in time");
+    assert!(received == sent, "{} of {SIZE} bytes", received.len());
+    drop(sending.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_at_once_get_each_their_own_answers() {
+    let inner = Arc::new(Inner::new(RULES).await);
+    let upstream = inner
+        .upstream(|message| {
+            let path = message.split(' ').nth(1).unwrap().to_owned();
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len())
+        })
+        .await;
+    let port = upstream.port();
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..64 {
+        let inner = Arc::clone(&inner);
+        clients.spawn(async move {
+            let mut client = inner.open(port).await;
+            for request in 0..10 {
+                let path = format!("/{number}/{request}");
+                let answer = client.ask(&get(port, &path)).await;
+                assert!(answer.ends_with(&format!("\r\n\r\n{path}")), "{answer}");
+            }
+        });
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!((inner.world.passed(), upstream.connections()), (640, 64));
+}
+
+#[tokio::test]
 async fn a_websocket_passes_as_bytes_after_its_handshake() {
     let inner = Inner::new(RULES).await;
     let acceptor = TlsAcceptor::from(Arc::new(inner.server("a.example", |_| {})));
@@ -496,6 +577,38 @@ async fn a_made_up_encoding_hides_nothing_from_a_block_rule() {
             body.len()
         );
         assert_eq!(client.ask(&head).await, answer, "{encoding} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_cap_that_passes_leaves_a_warning_that_names_the_rule() {
+    let rules = r#"rules:
+  - { id: no-token, action: block, condition: 'http.path == "/up" && http.body != null && http.body.contains("token")' }
+  - { id: small, action: block, condition: 'http.body_size == 1' }
+  - id: all
+    action: allow
+    condition: 'http.host == "a.example" && http.method == "POST"'
+    egress: { mode: intercept, allow_private_ips: true }
+"#;
+    let inner = Inner::with_limits(rules, Limits { body_bytes: 10, ..Limits::default() }).await;
+    let upstream = inner.upstream(|_| OK.to_owned()).await;
+    let mut client = inner.open(upstream.port()).await;
+    for (path, framing, body) in [
+        ("/up", "Content-Length: 9", "a short 1"),
+        ("/up", "Content-Length: 11", "a longer 12"),
+        ("/up", "Transfer-Encoding: chunked", "b\r\na longer 12\r\n0\r\n\r\n"),
+        // No rule would have looked at these.
+        ("/other", "Content-Length: 11", "a longer 12"),
+    ] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a.example:{}\r\n{framing}\r\n\r\n{body}", upstream.port());
+        assert_eq!(client.ask(&head).await, OK);
+    }
+    let records = inner.world.records();
+    assert_eq!(records.len(), 2, "{records:?}");
+    for record in records {
+        assert_eq!((&record["decision"], &record["rule"]), (&"allow".into(), &"all".into()));
+        let warning = record["request"]["warning"].as_str().unwrap();
+        assert!(warning.ends_with("`http.body` was null to `no-token`"), "{warning}");
     }
 }
 
