@@ -296,3 +296,26 @@ fn without_root_and_without_need_it_is_as_it_was() {
     assert!(ran.stdout.starts_with(&format!("|{}\n", world.ca().display())), "{ran}");
     assert!(ran.stdout.contains("No such file") && ran.stdout.contains("saw GET / for allowed.test"), "{ran}");
 }
+
+#[test]
+fn a_preset_that_tells_requests_apart_inside_tls_does() {
+    let mut world = World::new();
+    let rules = "version: \"1\"\npresets: [github-readonly]\n";
+    let ran = Outcall::new(&world, rules).sh("c() { curl -sS -o /dev/null -w \"$* %{http_code}\\n\" \"$@\"; }
+         c -XGET https://api.github.com/repos/a/b; c -I https://api.github.com/repos/a/b
+         c -XPOST https://api.github.com/repos/a/b; c -XDELETE https://api.github.com/repos/a/b
+         c -d x https://github.com/a/b/git-receive-pack; git ls-remote https://github.com/a/b 2>&1; true");
+    let api = "https://api.github.com/repos/a/b";
+    for line in [
+        format!("-XGET {api} 200"),
+        format!("-I {api} 200"),
+        format!("-XPOST {api} 403"),
+        format!("-XDELETE {api} 403"),
+    ] {
+        assert!(ran.stdout.contains(&line), "{line}: {ran}");
+    }
+    assert!(ran.stdout.contains("git-receive-pack 403"), "{ran}");
+    let arrived = world.arrived();
+    assert!(arrived.iter().any(|line| line.starts_with("GET /a/b/info/refs?service=git-upload-pack")), "{ran}");
+    assert!(!arrived.iter().any(|line| line.contains("git-receive-pack") || line.starts_with("POST")), "{arrived:?}");
+}
