@@ -252,7 +252,7 @@ fn lists(space: &mut Space<'_>, side: &Side<'_>, layer: Layer) -> Vec<ListId> {
 }
 
 /// Blocks at the end do what the default does.
-fn tail_stripped(entries: &[Entry]) -> Vec<Entry> {
+pub(super) fn tail_stripped(entries: &[Entry]) -> Vec<Entry> {
     let end = entries.iter().rposition(|(formula, leaf)| leaf.passes() && *formula != Formulas::FALSE);
     entries.iter().take(end.map_or(0, |end| end + 1)).copied().collect()
 }

@@ -10,13 +10,14 @@ use outcall_schema::decision::NameVerdict;
 use outcall_schema::field::Field;
 use outcall_schema::layer::Layer;
 
+use super::diff::tail_stripped;
 use super::example::example;
 use super::explore::{Outcome, Question, Summary, explore};
 use super::reach::budget;
 use super::side::{IMPLIED_TYPES, Side};
 use super::space::{ListId, Space};
 use crate::decide::build::{Entry, Mode};
-use crate::decide::formula::{Formulas, Test};
+use crate::decide::formula::Test;
 use crate::emit::layers::open_leaf;
 
 /// From which decisions names follow, and which of their answers count, as in the tables.
@@ -177,7 +178,5 @@ fn followed(space: &mut Space<'_>, side: &Side<'_>, layer: Layer, only: LeafKind
         (space.formulas.rename(*formula, &name), leaf)
     });
     let entries: Vec<Entry> = entries.collect();
-    // Blocks at the end do what the default does.
-    let end = entries.iter().rposition(|(formula, leaf)| leaf.passes() && *formula != Formulas::FALSE);
-    entries.into_iter().take(end.map_or(0, |end| end + 1)).collect()
+    tail_stripped(&entries)
 }
