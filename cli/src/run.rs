@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// characters than letters, digits, `.`, `_` and `-` as `-`]
     #[arg(long, value_name = "AGENT")]
     name: Option<OsString>,
-    /// Append one JSON line for each refusal to this file
+    /// Append one JSON line for each refusal, and for each request inside TLS, to this file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// A resolver to ask for allowed names; may be repeated [default: those of /etc/resolv.conf]

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod api;
 pub mod artifact;
 pub mod ca;
 pub mod decision;

@@ -1,4 +1,4 @@
-//! The audit log: one line per refusal, none lost, and the counters for the summary at the end.
+//! The audit log: one line per refusal and per request inside TLS, none lost, and the counters for the summary at the end.
 
 mod record;
 mod tally;
@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-pub use record::{Decision, Record};
+pub use record::{Decision, Intercepted, Record, Timings};
 pub use tally::RuleSummary;
 use tally::Tally;
 

@@ -52,12 +52,44 @@ pub struct Record {
     pub reason: &'static str,
     /// The policy's digest.
     pub policy: String,
+    /// What more there is to say of a request inside TLS.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub intercepted: Option<Intercepted>,
     /// What the counters call the request: a host with its port, or a name with its record type.
     #[serde(skip)]
     pub destination: String,
     /// Whether the line is written although it is no refusal.
     #[serde(skip)]
     pub log: bool,
+}
+
+/// What the record of a request inside TLS has beside the rest. Its host, method, path and declared size of the body are
+/// in `request`, as for every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Intercepted {
+    /// Always `proxy_intercept`.
+    pub subsystem: &'static str,
+    /// The protocol inside, by its ALPN name: `http/1.1` or `h2`.
+    pub protocol: &'static str,
+    /// Bytes of the request's body that were received, without their framing.
+    pub body_bytes: u64,
+    /// The status code that the agent got; absent when it got none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// How long a request inside TLS took, in microseconds since its head was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Timings {
+    /// Until it was decided, its name resolved and its body received where that took part.
+    pub decided_us: u64,
+    /// Until the head of the server's final response was received; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_us: Option<u64>,
+    /// Until it ended: the response passed on, the request refused, or one of the two sides gone.
+    pub total_us: u64,
 }
 
 impl Record {
@@ -97,6 +129,7 @@ impl Record {
             line: row.map(|row| row.line),
             reason: reason.code(),
             policy: snapshot.digest().to_owned(),
+            intercepted: None,
             destination: destination(facts),
             log: row.is_some_and(|row| row.log),
         }
@@ -230,6 +263,7 @@ pub(crate) mod tests {
             line: None,
             reason: Reason::NoRuleAllows.code(),
             policy: "sha256:0".into(),
+            intercepted: None,
             destination: destination.into(),
             log: false,
         }

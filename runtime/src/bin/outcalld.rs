@@ -34,7 +34,7 @@ struct Sandbox {
     /// The agent's name, which rules see as `agent.name`.
     #[arg(long, value_name = "AGENT")]
     name: String,
-    /// Append one JSON line for each refusal to this file.
+    /// Append one JSON line for each refusal, and for each request inside TLS, to this file.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// A resolver to ask for allowed names, `IP` or `IP:PORT`; may be repeated.

@@ -9,6 +9,7 @@ use outcall_schema::ca::CaError;
 use outcall_schema::host::Host;
 
 pub mod authority;
+pub mod counters;
 pub mod leaves;
 mod tickets;
 pub mod trust;
@@ -16,6 +17,7 @@ mod truststore;
 pub mod upstream;
 
 pub use authority::{AuthorityError, Files};
+pub use counters::{Counted, Counters};
 pub use leaves::{Leaf, LeafTtl, Leaves};
 pub use trust::Trust;
 pub use upstream::Upstreams;
@@ -27,6 +29,7 @@ pub const HTTP11: &[u8] = b"http/1.1";
 #[derive(Debug, Clone)]
 pub struct Interception {
     leaves: Arc<Leaves>,
+    counters: Arc<Counters>,
     /// The servers behind.
     pub upstreams: Upstreams,
 }
@@ -34,7 +37,7 @@ pub struct Interception {
 impl Interception {
     /// With these leaves towards agents, and these servers behind.
     pub fn new(leaves: Leaves, upstreams: Upstreams) -> Interception {
-        Interception { leaves: Arc::new(leaves), upstreams }
+        Interception { leaves: Arc::new(leaves), counters: Arc::default(), upstreams }
     }
 
     /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens on a thread where nobody
@@ -46,5 +49,15 @@ impl Interception {
         let (leaves, host) = (Arc::clone(&self.leaves), host.clone());
         let minted = tokio::task::spawn_blocking(move || leaves.leaf(&host)).await;
         minted.unwrap_or(Err(CaError::Making))
+    }
+
+    /// What was seen today.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The certificates for hosts, and the authority that signs them.
+    pub fn leaves(&self) -> &Leaves {
+        &self.leaves
     }
 }

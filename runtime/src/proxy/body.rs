@@ -1,6 +1,8 @@
 //! Moves the body of a message from one side to the other exactly as it came, or keeps it to be judged.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -37,6 +39,8 @@ pub(super) enum BodyError {
 #[derive(Debug)]
 pub(super) struct Body {
     state: State,
+    /// Bytes of content that were received.
+    received: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,12 @@ impl Body {
             Framing::Chunked => State::Chunked(Box::default()),
             Framing::UntilClose => State::UntilClose,
         };
-        Body { state }
+        Body { state, received: Arc::default() }
+    }
+
+    /// The same, counted by whoever has the counter too.
+    pub(super) fn counted_by(self, received: Arc<AtomicU64>) -> Body {
+        Body { received, ..self }
     }
 
     /// Whether all of it was seen. A body that lasts until the connection closes never is.
@@ -68,14 +77,19 @@ impl Body {
 
     /// How many of `bytes`, which come next, belong to the body. Its content goes to `content`.
     fn advance(&mut self, bytes: &[u8], content: &mut dyn FnMut(&[u8])) -> Result<usize, HeadError> {
-        match &mut self.state {
+        let Body { state, received } = self;
+        let mut content = |data: &[u8]| {
+            received.fetch_add(data.len() as u64, Ordering::Relaxed);
+            content(data);
+        };
+        match state {
             State::Remaining(remaining) => {
                 let length = usize::try_from(*remaining).unwrap_or(usize::MAX).min(bytes.len());
                 content(bytes.get(..length).unwrap_or_default());
                 *remaining -= length as u64;
                 Ok(length)
             }
-            State::Chunked(chunked) => chunked.advance(bytes, content),
+            State::Chunked(chunked) => chunked.advance(bytes, &mut content),
             State::UntilClose => {
                 content(bytes);
                 Ok(bytes.len())

@@ -96,10 +96,13 @@ impl Connection {
 
     /// Writes the record of a refusal.
     pub(super) fn refused(&self, snapshot: &Snapshot, subject: &Subject, refusal: &Refusal) {
-        self.write(
-            Record::refusal(snapshot, subject.layer(), &subject.facts(None), refusal.rule, refusal.reason),
-            refusal,
-        );
+        self.context.audit.record(&self.refusal(snapshot, subject, refusal));
+    }
+
+    /// The record of a refusal.
+    pub(super) fn refusal(&self, snapshot: &Snapshot, subject: &Subject, refusal: &Refusal) -> Record {
+        let facts = subject.facts(None);
+        found(Record::refusal(snapshot, subject.layer(), &facts, refusal.rule, refusal.reason), refusal)
     }
 
     /// Writes the record of a refusal before anything could be read.
@@ -110,28 +113,37 @@ impl Connection {
             network_port: self.destination.map_or(Fact::Unknown, |to| Fact::Known(i64::from(to.port()))),
             ..Facts::default()
         };
-        self.write(Record::refusal(snapshot, layer, &facts, refusal.rule, refusal.reason), refusal);
+        let record = Record::refusal(snapshot, layer, &facts, refusal.rule, refusal.reason);
+        self.context.audit.record(&found(record, refusal));
     }
 
     /// Writes the record of what passes, to the address that it goes to: a line too where there is something to be warned of.
     pub(super) fn allowed(&self, snapshot: &Snapshot, subject: &Subject, address: SocketAddr, rule: RuleIndex) {
-        let facts = subject.facts(Some(address.ip()));
-        let record = Record::allowed(snapshot, subject.layer(), &facts, rule);
-        let warning = judge::unseen_body(snapshot, subject, Some(address.ip()));
-        let record = match warning {
-            Some(warning) => Record { log: true, ..record.with("warning", &warning) },
-            None => record,
-        };
-        self.context.audit.record(&record);
+        self.context.audit.record(&self.passing(snapshot, subject, address, rule));
     }
 
-    /// Writes the record of a refusal with what was found.
-    pub(super) fn write(&self, record: Record, refusal: &Refusal) {
-        let record = match &refusal.detail {
-            Some(detail) => record.with("detail", detail),
+    /// The record of what passes.
+    pub(super) fn passing(
+        &self,
+        snapshot: &Snapshot,
+        subject: &Subject,
+        address: SocketAddr,
+        rule: RuleIndex,
+    ) -> Record {
+        let facts = subject.facts(Some(address.ip()));
+        let record = Record::allowed(snapshot, subject.layer(), &facts, rule);
+        match judge::unseen_body(snapshot, subject, Some(address.ip())) {
+            Some(warning) => Record { log: true, ..record.with("warning", &warning) },
             None => record,
-        };
-        self.context.audit.record(&record);
+        }
+    }
+}
+
+/// The record of a refusal with what was found.
+pub(super) fn found(record: Record, refusal: &Refusal) -> Record {
+    match &refusal.detail {
+        Some(detail) => record.with("detail", detail),
+        None => record,
     }
 }
 

@@ -17,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::body::{self, Body, BodyError};
 use super::connection::Connection;
+use super::entry::Entry;
 use super::fields::{EndOfHead, Framing, HeadError, Version};
 use super::http::refusal_of_body;
 use super::incoming::Incoming;
@@ -75,6 +76,7 @@ pub(super) struct Exchange<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) subject: &'a Subject,
     pub(super) request: &'a Request<'a>,
+    pub(super) entry: &'a Entry,
     pub(super) candidate: Candidate,
     /// The head to send, and what was kept of the body.
     pub(super) first: &'a [u8],
@@ -199,7 +201,7 @@ impl Exchange<'_> {
         match refusal {
             Some(refusal) if !answered => Ended::Unanswered(refusal),
             Some(refusal) => {
-                self.connection.refused(self.snapshot, self.subject, &refusal);
+                self.entry.refused(self.connection, self.snapshot, self.subject, &refusal);
                 Ended::Closed
             }
             None => {
@@ -212,7 +214,7 @@ impl Exchange<'_> {
     }
 
     fn allowed(&self) {
-        self.connection.allowed(self.snapshot, self.subject, self.candidate.address, self.candidate.rule);
+        self.entry.allowed(self.connection, self.snapshot, self.subject, self.candidate);
     }
 }
 
@@ -259,6 +261,7 @@ async fn receive(
         let address = exchange.candidate.address.ip();
         judge::response(exchange.snapshot, exchange.subject, address, response.status, || response.headers())
             .map_err(Lost::Refused)?;
+        exchange.entry.answered(response.status);
         exchange.allowed();
         progress.answered.store(true, Ordering::Relaxed);
         let persistence = client_persistence(exchange, progress, &response);

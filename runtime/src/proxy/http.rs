@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::body::{self, Body, BodyError, Kept};
 use super::coding::{self, Decoded};
 use super::connection::{Connection, last_words};
+use super::entry::{Entry, Protocol};
 use super::exchange::{self, Ended, Exchange, Stream, Upstream};
 use super::fields::{EndOfHead, Framing, HeadError};
 use super::incoming::Incoming;
@@ -146,7 +147,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
     fn unreadable(&self, refusal: &Refusal) -> Next {
         let snapshot = self.connection.snapshot();
         match &self.inside {
-            Some(inside) => inside.unreadable(self.connection, &snapshot, refusal),
+            Some(inside) => inside.unreadable(self.connection, &snapshot, Protocol::Http11, refusal),
             None => self.connection.unreadable(&snapshot, Layer::Http, refusal),
         }
         Next::Words(refuse::response(&snapshot.manifest, refusal, "", Persistence::Close))
@@ -161,6 +162,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             Ok(port) => port,
             Err(refusal) => return self.unreadable(&refusal),
         };
+        let entry = Entry::begin(Protocol::Http11);
         let snapshot = self.connection.snapshot();
         let host = request.authority.host.clone();
         let agent = Arc::clone(&self.connection.agent);
@@ -170,20 +172,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             return match tunnel::connect(self.connection, client, &mut self.incoming, &snapshot, subject).await {
                 Ok(Some(greeted)) => Next::Inside(Box::new(greeted)),
                 Ok(None) => Next::End,
-                Err((refusal, subject)) => self.refuse(&snapshot, &subject, &request, &refusal, true).await,
+                Err((refusal, subject)) => self.refuse(&snapshot, &subject, &request, &entry, &refusal, true).await,
             };
         }
         let asked = asked(&request, self.connection);
         let kind =
             self.inside.as_ref().map_or_else(|| Kind::Request(asked.clone()), |inside| inside.kind(asked.clone()));
         let mut subject = Subject::new(&agent, host, port, kind);
-        let mut body = Body::new(request.framing);
+        let mut body = Body::new(request.framing).counted_by(entry.body_counter());
         let mut kept = Kept::default();
         match self.candidates(&snapshot, &mut subject, &request, &mut body, &mut kept).await {
-            Ok(candidates) => self.forward(&snapshot, &subject, &request, &candidates, body, kept).await,
+            Ok(candidates) => self.forward(&snapshot, &subject, &request, &entry, &candidates, (body, kept)).await,
             Err(Failed::Refused(refusal)) => {
                 let refusal = judge::explained(&snapshot, &subject, refusal);
-                self.refuse(&snapshot, &subject, &request, &refusal, body.done()).await
+                self.refuse(&snapshot, &subject, &request, &entry, &refusal, body.done()).await
             }
             Err(Failed::Gone) => Next::End,
         }
@@ -271,20 +273,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         snapshot: &Snapshot,
         subject: &Subject,
         request: &Request<'_>,
+        entry: &Entry,
         candidates: &[Candidate],
-        mut body: Body,
-        kept: Kept,
+        (mut body, kept): (Body, Kept),
     ) -> Next {
         let mut first = request.forwarded();
         first.extend_from_slice(&kept.raw);
         let nothing_more = body.done();
+        if let Some(first) = candidates.first() {
+            entry.passes(self.connection, snapshot, subject, *first);
+        }
         loop {
             let (mut upstream, candidate, reused) = match self.upstream(snapshot, subject, candidates).await {
                 Ok(upstream) => upstream,
-                Err(refusal) => return self.refuse(snapshot, subject, request, &refusal, nothing_more).await,
+                Err(refusal) => return self.refuse(snapshot, subject, request, entry, &refusal, nothing_more).await,
             };
             let exchange =
-                Exchange { connection: self.connection, snapshot, subject, request, candidate, first: &first };
+                Exchange { connection: self.connection, snapshot, subject, request, entry, candidate, first: &first };
             let client = (&mut self.incoming, &mut self.reader, &mut self.writer);
             match exchange::run(&exchange, client, &mut upstream, &mut body).await {
                 Ended::Complete { client: Persistence::KeepAlive, upstream: persistence } => {
@@ -297,7 +302,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
                 // be sent again (RFC 9110, section 9.2.2).
                 Ended::Unanswered(_) if reused && nothing_more && idempotent(request.method) => {}
                 Ended::Unanswered(refusal) => {
-                    return self.refuse(snapshot, subject, request, &refusal, body.done()).await;
+                    return self.refuse(snapshot, subject, request, entry, &refusal, body.done()).await;
                 }
             }
         }
@@ -332,10 +337,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         snapshot: &Snapshot,
         subject: &Subject,
         request: &Request<'_>,
+        entry: &Entry,
         refusal: &Refusal,
         whole: bool,
     ) -> Next {
-        self.connection.refused(snapshot, subject, refusal);
+        entry.refused(self.connection, snapshot, subject, refusal);
         let persistence = if whole { request.persistence } else { Persistence::Close };
         let words = refuse::response(&snapshot.manifest, refusal, request.method, persistence);
         match persistence {

@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::Connection;
+use super::connection::{Connection, found};
+use super::entry::{Entry, Protocol};
 use super::http;
 use super::judge::{Asked, Greeting, Kind, Refusal, Subject};
 use super::request::{Form, Request};
@@ -140,7 +141,13 @@ impl Inside {
     }
 
     /// Writes the record of what was no request.
-    pub(super) fn unreadable(&self, connection: &Connection, snapshot: &Snapshot, refusal: &Refusal) {
+    pub(super) fn unreadable(
+        &self,
+        connection: &Connection,
+        snapshot: &Snapshot,
+        protocol: Protocol,
+        refusal: &Refusal,
+    ) {
         let host = self.host.as_text();
         let facts = Facts {
             agent_name: Fact::Known(&connection.agent),
@@ -149,6 +156,7 @@ impl Inside {
             http_scheme: Fact::Known("https"),
             ..Facts::default()
         };
-        connection.write(Record::refusal(snapshot, Layer::Https, &facts, refusal.rule, refusal.reason), refusal);
+        let record = Record::refusal(snapshot, Layer::Https, &facts, refusal.rule, refusal.reason);
+        Entry::begin(protocol).unreadable(connection, found(record, refusal), refusal);
     }
 }

@@ -19,6 +19,7 @@ pub mod response;
 mod body;
 mod connection;
 mod context;
+mod entry;
 mod exchange;
 mod http;
 mod incoming;

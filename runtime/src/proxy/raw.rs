@@ -11,7 +11,7 @@ use outcall_schema::reason::Reason;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::connection::{Connection, reset};
+use super::connection::{Connection, found, reset};
 use super::incoming::Incoming;
 use super::judge::{Kind, Refusal, Subject};
 use super::relay::relay;
@@ -152,7 +152,7 @@ impl Direct {
             Err(refusal) => {
                 let (rule, reason) = (refusal.rule, refusal.reason);
                 let record = Record::refusal(&self.snapshot, Layer::Network, &self.facts(), rule, reason);
-                connection.write(record, &refusal);
+                connection.context.audit.record(&found(record, &refusal));
                 reset(stream);
             }
         }
