@@ -69,12 +69,11 @@ fn shrink(mut policy: Policy, layer: Layer, mut request: Request, seed: u64, mak
                 }
             }
         }
-        for list in [|policy: &mut Policy| policy.hosts.clear(), |policy: &mut Policy| policy.bypass.clear()] {
+        let lists: [fn(&mut Policy) -> &mut Vec<String>; 3] =
+            [|policy| &mut policy.hosts, |policy| &mut policy.bypass, |policy| &mut policy.strict];
+        for list in lists {
             let mut fewer = policy.clone();
-            list(&mut fewer);
-            if (fewer.hosts.len(), fewer.bypass.len()) != (policy.hosts.len(), policy.bypass.len())
-                && fails(&fewer, &request)
-            {
+            if !std::mem::take(list(&mut fewer)).is_empty() && fails(&fewer, &request) {
                 (policy, smaller) = (fewer, true);
             }
         }
@@ -99,7 +98,8 @@ fn shrink(mut policy: Policy, layer: Layer, mut request: Request, seed: u64, mak
         }
     }
     let error = ask(&policy, layer, &request, seed, make).err().unwrap_or_default();
-    let mut out = format!("{error}\n\ninterception hosts {:?} bypass {:?}\n", policy.hosts, policy.bypass);
+    let Policy { hosts, bypass, strict, .. } = &policy;
+    let mut out = format!("{error}\n\ninterception hosts {hosts:?} bypass {bypass:?} strict {strict:?}\n");
     for rule in &policy.rules {
         let Rule { action, mode, match_body, private, text, .. } = rule;
         out += &format!("{} {} match_body={match_body} private={private}: {text}\n", action.name(), mode.name());
@@ -138,7 +138,7 @@ fn hunt(seed: u64, pairs: u64, make: Break) -> Result<String, String> {
     let started = Instant::now();
     let mut random = Random::new(seed);
     let imprecise = Cell::new(0);
-    let (mut asked, mut policies, mut skipped, mut passed) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut asked, mut policies, mut skipped, mut passed, mut tunnels) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64);
     while asked < pairs {
         let focus = *random.pick(&Layer::ALL);
         let policy = policy(&mut random, focus);
@@ -160,14 +160,17 @@ fn hunt(seed: u64, pairs: u64, make: Break) -> Result<String, String> {
                 return Err(format!("seed {seed}, after {asked} pairs: {small}"));
             }
             passed += u64::from(request.with_facts(|facts| reader.decide(layer, facts)).may_pass());
+            let tunnel = layer == Layer::Connect && request.with_facts(|facts| reader.fallback(facts)).may_pass();
+            tunnels += u64::from(tunnel);
             asked += 1;
         }
     }
     // A policy is skipped only where the compiler refuses it, and requests pass often enough to mean something.
     assert!(skipped * 5 < policies, "{skipped} of {policies} policies were refused");
     assert!(passed * 10 > asked, "only {passed} of {asked} requests passed");
+    assert!(tunnels * 1000 > asked, "only {tunnels} of {asked} requests were of connections that may fall back");
     Ok(format!(
-        "{asked} pairs, {policies} policies, {skipped} refused, {passed} passing, {} answers later than need be, {:.1?}",
+        "{asked} pairs, {policies} policies, {skipped} refused, {passed} passing, {tunnels} that may fall back, {} answers later than need be, {:.1?}",
         imprecise.get(),
         started.elapsed()
     ))
@@ -249,6 +252,7 @@ struct Wrong {
     decide: fn(Outcome) -> Outcome,
     name: fn(NameVerdict) -> NameVerdict,
     obligations: fn(Vec<RuleIndex>, bool) -> (Vec<RuleIndex>, bool),
+    fallback: fn(Outcome) -> Outcome,
 }
 
 impl Wrong {
@@ -258,6 +262,7 @@ impl Wrong {
             decide: |outcome| outcome,
             name: |name| name,
             obligations: |rules, settled| (rules, settled),
+            fallback: |outcome| outcome,
         }
     }
 }
@@ -272,6 +277,10 @@ impl Reader for Wrong {
         (self.obligations)(rules, settled)
     }
 
+    fn fallback(&self, facts: &Facts<'_>) -> Outcome {
+        (self.fallback)(self.artifacts.fallback(facts))
+    }
+
     fn lookup(&self, facts: &Facts<'_>) -> NameVerdict {
         (self.name)(self.artifacts.lookup(facts))
     }
@@ -279,7 +288,7 @@ impl Reader for Wrong {
 
 #[test]
 fn a_reader_that_is_wrong_in_any_one_way_is_found() {
-    let wrong: [(&str, Break); 7] = [
+    let wrong: [(&str, Break); 9] = [
         ("the last rule allows what it should block", |artifacts| {
             Box::new(Wrong {
                 decide: |outcome| match outcome {
@@ -338,6 +347,18 @@ fn a_reader_that_is_wrong_in_any_one_way_is_found() {
         }),
         ("obligations are called settled too early", |artifacts| {
             Box::new(Wrong { obligations: |rules, _| (rules, true), ..Wrong::new(artifacts) })
+        }),
+        ("what interception would have refused falls back", |artifacts| {
+            Box::new(Wrong {
+                fallback: |outcome| match outcome {
+                    Outcome::Decided(Verdict::Block(Some(rule))) => Outcome::Decided(Verdict::Allow(rule)),
+                    other => other,
+                },
+                ..Wrong::new(artifacts)
+            })
+        }),
+        ("nothing falls back", |artifacts| {
+            Box::new(Wrong { fallback: |_| Outcome::Decided(Verdict::DEFAULT), ..Wrong::new(artifacts) })
         }),
     ];
     for (what, make) in wrong {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use outcall_schema::artifact::expr;
 use outcall_schema::artifact::manifest::RuleRow;
 use outcall_schema::artifact::writer::Writer;
-use outcall_schema::decision::Action;
+use outcall_schema::decision::{Action, Outcome, Verdict};
 use outcall_schema::facts::{Fact, Facts, FieldValue};
 use outcall_schema::field::Field;
 use outcall_schema::host::Host;
@@ -265,6 +265,12 @@ fn connection(
         let asked = format!("{text} port {port}");
         steps.push(step(compiled, Layer::Connect, asked, &facts.clone().pending(Field::TlsAlpn)));
         let intercepted = steps.last().is_some_and(|step| step.decision == Decision::Intercept);
+        let of_tunnel = facts.clone().pending(Field::TlsAlpn).complete(Layer::Connect);
+        if let (Some(last), Outcome::Decided(Verdict::Allow(_))) =
+            (steps.last_mut(), compiled.program.fallback(&of_tunnel.facts(Layer::Connect)))
+        {
+            last.note = Some("where interception fails, it passes as a tunnel by the same rule".to_owned());
+        }
         if let (Some(last), Some(_), false) = (steps.last_mut(), request, intercepted)
             && last.decision == Decision::Allow
         {

@@ -1,4 +1,4 @@
-//! Formulas with some values left open: true where those values could make them true.
+//! Formulas with some values left open: true where those values could make them true, or where they cannot but.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,28 +9,52 @@ use super::formula::{AtomId, Formula, Formulas, SourceId, Test};
 use super::pattern;
 use super::range;
 
-/// The formula that is true where some values of the given sources would make `formula` true.
+/// Which values of what is open have to make a formula true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Values {
+    Some,
+    Every,
+}
+
+/// The formula that is true where some values of the given sources would make `formula` true. What cannot be told is
+/// taken to.
 pub fn exists(formulas: &mut Formulas, formula: Formula, open: &dyn Fn(&Source) -> bool) -> Formula {
+    without(formulas, formula, open, Values::Some)
+}
+
+/// The formula that is true where all values of the given sources make `formula` true, missing ones among them. What
+/// cannot be told is taken not to.
+pub fn every(formulas: &mut Formulas, formula: Formula, open: &dyn Fn(&Source) -> bool) -> Formula {
+    without(formulas, formula, open, Values::Every)
+}
+
+fn without(formulas: &mut Formulas, formula: Formula, open: &dyn Fn(&Source) -> bool, values: Values) -> Formula {
     let mut result = formula;
     loop {
         let mut atoms = BTreeSet::new();
         formulas.atoms(result, &mut atoms);
         let next = atoms.iter().filter_map(|atom| formulas.atom(*atom).source).find(|id| open(formulas.source_of(*id)));
         let Some(source) = next else { break };
-        result = exists_value(formulas, result, source, &atoms);
+        result = without_value(formulas, result, source, &atoms, values);
     }
     // An expression over a value that is open may come out any way.
     formulas.settle(
         result,
         &mut |atom, _| {
             let reads_open = atom.reads.iter().any(|field| open(&Source { field: *field, key: None }));
-            (atom.source.is_none() && reads_open).then_some(true)
+            (atom.source.is_none() && reads_open).then_some(values == Values::Some)
         },
         &mut HashMap::new(),
     )
 }
 
-fn exists_value(formulas: &mut Formulas, formula: Formula, source: SourceId, atoms: &BTreeSet<AtomId>) -> Formula {
+fn without_value(
+    formulas: &mut Formulas,
+    formula: Formula,
+    source: SourceId,
+    atoms: &BTreeSet<AtomId>,
+    values: Values,
+) -> Formula {
     let tests: Vec<Test> = atoms
         .iter()
         .map(|atom| formulas.atom(*atom))
@@ -67,7 +91,7 @@ fn exists_value(formulas: &mut Formulas, formula: Formula, source: SourceId, ato
             None => {
                 return formulas.settle(
                     formula,
-                    &mut |atom, _| (atom.source == Some(source)).then_some(true),
+                    &mut |atom, _| (atom.source == Some(source)).then_some(values == Values::Some),
                     &mut HashMap::new(),
                 );
             }
@@ -97,5 +121,8 @@ fn exists_value(formulas: &mut Formulas, formula: Formula, source: SourceId, ato
         },
         &mut HashMap::new(),
     ));
-    formulas.or(cases)
+    match values {
+        Values::Some => formulas.or(cases),
+        Values::Every => formulas.and(cases),
+    }
 }

@@ -2,7 +2,8 @@
 
 use outcall_schema::artifact::dns_table::DnsRoots;
 use outcall_schema::artifact::item::{Child, LeafKind, NO_LEAF};
-use outcall_schema::artifact::match_program::MatchRoots;
+use outcall_schema::artifact::manifest::Interception;
+use outcall_schema::artifact::match_program::{Fallback, MatchRoots};
 use outcall_schema::artifact::writer::Source;
 use outcall_schema::decision::Action;
 use outcall_schema::egress::EgressMode;
@@ -11,7 +12,7 @@ use outcall_schema::layer::{Layer, Stage};
 
 use super::DECIDED;
 use crate::decide::build::{Builder, Entry, Mode, Stats};
-use crate::decide::exists::exists;
+use crate::decide::exists::{every, exists};
 use crate::decide::formula::{Formula, Formulas};
 use crate::decide::lower::{View, host_pattern, lower};
 use crate::decide::sink::Written;
@@ -118,6 +119,14 @@ pub(super) fn match_program(policy: &Policy, formulas: &mut Formulas, predicates
         let root = build(formulas, &mut written, layer, &name, entries, Mode::All, &mut rows);
         roots.obligations.push((layer, root));
     }
+    if let Some(entries) = fallback_entries(policy, formulas) {
+        let mut build =
+            |name, entries, mode| build(formulas, &mut written, Layer::Connect, name, entries, mode, &mut rows);
+        roots.fallback = Some(Fallback {
+            tunnel: build("fallback", entries.tunnel, Mode::First),
+            obligations: build("fallback obligations", entries.obligations, Mode::All),
+        });
+    }
     for predicate in predicates {
         let entry = (*predicate, Child::leaf(LeafKind::Allow, 0));
         let root = build(formulas, &mut written, Layer::Network, "agent sets", vec![entry], Mode::First, &mut rows);
@@ -188,19 +197,12 @@ pub(crate) fn decisions(policy: &Policy, formulas: &mut Formulas, layer: Layer) 
 /// At connect, in rule order, the first rule that is true for a tunnel, or that sees inside and could be true for some
 /// request there, decides: by interception if it sees inside, else by its action.
 fn connect_entries(policy: &Policy, formulas: &mut Formulas) -> Vec<Entry> {
-    let listed = |patterns: &[String], formulas: &mut Formulas| {
-        [true, false].map(|wanted| {
-            let parts: Vec<Formula> = patterns.iter().map(|pattern| host_pattern(formulas, pattern, wanted)).collect();
-            if wanted { formulas.or(parts) } else { formulas.and(parts) }
-        })
-    };
     let [in_hosts, not_in_hosts] = listed(&policy.interception.hosts, formulas);
     let [in_bypass, not_in_bypass] = listed(&policy.interception.bypass, formulas);
     let mut entries = Vec::new();
     for (number, rule) in deciding(policy) {
         let tunnel = lower(formulas, &rule.condition, view(rule, Layer::Connect));
-        let intercepts = rule.egress.as_ref().is_some_and(|egress| egress.mode == EgressMode::Intercept);
-        let (sees, blind) = if intercepts {
+        let (sees, blind) = if intercepts(rule) {
             (not_in_bypass, in_bypass)
         } else {
             (formulas.and([in_hosts, not_in_bypass]), formulas.or([not_in_hosts, in_bypass]))
@@ -214,6 +216,72 @@ fn connect_entries(policy: &Policy, formulas: &mut Formulas) -> Vec<Entry> {
         entries.push((formulas.and([blind, tunnel]), leaf(rule, number)));
     }
     entries
+}
+
+/// The formulas that a host is in a list, and that it is not.
+fn listed(patterns: &[String], formulas: &mut Formulas) -> [Formula; 2] {
+    [true, false].map(|wanted| {
+        let parts: Vec<Formula> = patterns.iter().map(|pattern| host_pattern(formulas, pattern, wanted)).collect();
+        if wanted { formulas.or(parts) } else { formulas.and(parts) }
+    })
+}
+
+fn intercepts(rule: &Rule) -> bool {
+    rule.egress.as_ref().is_some_and(|egress| egress.mode == EgressMode::Intercept)
+}
+
+/// What the entry points of [`Fallback`] are built from.
+pub(crate) struct FallbackEntries {
+    /// See [`Fallback::tunnel`].
+    pub(crate) tunnel: Vec<Entry>,
+    /// See [`Fallback::obligations`].
+    pub(crate) obligations: Vec<Entry>,
+}
+
+/// The rules that let a listed host's connection pass as a tunnel when interception fails; `None` where no rule does.
+///
+/// At a listed host every rule sees inside, so that the connect layer names the first rule that could be true of the tunnel
+/// or of anything inside. Where that rule is one of those here, and so true of all there could be, then no rule before it
+/// refuses any request, and it allows every one.
+pub(crate) fn fallback_entries(policy: &Policy, formulas: &mut Formulas) -> Option<FallbackEntries> {
+    let Interception { hosts, bypass, strict } = &policy.interception;
+    if hosts.iter().all(|host| bypass.contains(host) || strict.contains(host)) {
+        return None;
+    }
+    let [in_hosts, _] = listed(hosts, formulas);
+    let [_, not_in_bypass] = listed(bypass, formulas);
+    let [_, not_in_strict] = listed(strict, formulas);
+    let may_fall_back = formulas.and([in_hosts, not_in_bypass, not_in_strict]);
+    let mut tunnel = Vec::new();
+    for (number, rule) in deciding(policy).filter(|(_, rule)| rule.action == Action::Allow && !intercepts(rule)) {
+        let inside = lower(formulas, &rule.condition, view(rule, Layer::Https));
+        let every_request = every(formulas, inside, &is_inside);
+        let around = lower(formulas, &rule.condition, view(rule, Layer::Connect));
+        let formula = formulas.and([may_fall_back, around, every_request]);
+        if formula != Formulas::FALSE {
+            tunnel.push((formula, leaf(rule, number)));
+        }
+    }
+    if tunnel.is_empty() {
+        return None;
+    }
+    let obligations = (0..)
+        .zip(&policy.rules)
+        .filter(|(_, rule)| matches!(rule.action, Action::Hold | Action::Enrich))
+        .map(|(number, rule)| {
+            let parts = [Layer::Connect, Layer::Https, Layer::Response].map(|layer| {
+                let condition = lower(formulas, &rule.condition, view(rule, layer));
+                exists(formulas, condition, &|source| is_inside(source) || is_response(source))
+            });
+            let possible = formulas.or(parts);
+            (formulas.and([may_fall_back, possible]), Child::leaf(LeafKind::Allow, number))
+        })
+        .collect();
+    Some(FallbackEntries { tunnel, obligations })
+}
+
+fn is_response(source: &Source) -> bool {
+    matches!(source.field, Field::ResponseStatus | Field::ResponseHeaders)
 }
 
 /// Whether a value is only known of a request inside a connection.

@@ -15,8 +15,10 @@ use crate::layer::Layer;
 /// What the file begins with.
 pub const MAGIC: [u8; 4] = *b"OCPP";
 
-/// Entry points are numbered: decisions by layer, obligations by layer, then predicates.
+/// Entry points are numbered: decisions by layer, obligations by layer, the two of [`Fallback`], then predicates.
 const OBLIGATIONS: u32 = 16;
+const FALLBACK_TUNNEL: u32 = 24;
+const FALLBACK_OBLIGATIONS: u32 = 25;
 const PREDICATES: u32 = 32;
 
 /// A validated match program.
@@ -32,8 +34,20 @@ pub struct MatchRoots {
     pub decisions: Vec<(Layer, Child)>,
     /// For each layer, the node that collects hold and enrich rules.
     pub obligations: Vec<(Layer, Child)>,
+    /// Where some intercepted connection may pass as a tunnel when interception fails; most policies have none.
+    pub fallback: Option<Fallback>,
     /// Predicates, numbered from 0: true where any leaf is reached.
     pub predicates: Vec<Child>,
+}
+
+/// What [`MatchProgram::fallback`] asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallback {
+    /// The allow rules that are true for the tunnel and for every request that could be made inside, where the lists of
+    /// hosts let a connection fall back.
+    pub tunnel: Child,
+    /// The hold and enrich rules that could be true for the tunnel, for a request inside or for its response.
+    pub obligations: Child,
 }
 
 impl MatchRoots {
@@ -42,6 +56,9 @@ impl MatchRoots {
         let mut roots: Vec<(u32, Child)> = Vec::new();
         roots.extend(self.decisions.iter().map(|(layer, root)| (*layer as u32, *root)));
         roots.extend(self.obligations.iter().map(|(layer, root)| (OBLIGATIONS + *layer as u32, *root)));
+        if let Some(Fallback { tunnel, obligations }) = self.fallback {
+            roots.extend([(FALLBACK_TUNNEL, tunnel), (FALLBACK_OBLIGATIONS, obligations)]);
+        }
         roots.extend((PREDICATES..).zip(self.predicates.iter().copied()));
         writer.finish(&roots, MAGIC)
     }
@@ -75,13 +92,44 @@ impl MatchProgram {
 
     /// The hold and enrich rules that are true for an allowed request, in evaluation order, as far as is known.
     pub fn obligations(&self, layer: Layer, facts: &Facts<'_>) -> Obligations {
+        self.collect(self.program.root(OBLIGATIONS + layer as u32).unwrap_or(NO_LEAF), facts)
+    }
+
+    fn collect(&self, root: Child, facts: &Facts<'_>) -> Obligations {
         let mut leaves = Vec::new();
-        let root = self.program.root(OBLIGATIONS + layer as u32).unwrap_or(NO_LEAF);
         let settled = self.program.collect(root, facts, &mut leaves);
         let mut rules: Vec<RuleIndex> = leaves.into_iter().filter_map(Child::rule).map(RuleIndex).collect();
         rules.sort_unstable();
         rules.dedup();
         Obligations { rules, settled }
+    }
+
+    /// Whether a connection that is intercepted may pass as a tunnel where interception fails: `facts` are those of the
+    /// connect layer. It may where interception would have allowed every request inside by the very rule that allows the
+    /// tunnel, on no further terms, so that failing on purpose opens nothing. [`Verdict::Allow`] names that rule;
+    /// [`Verdict::Block`] the rule that stands in the way, if one does.
+    pub fn fallback(&self, facts: &Facts<'_>) -> Outcome {
+        let root = |number| self.program.root(number);
+        let (Some(tunnel), Some(obligations)) = (root(FALLBACK_TUNNEL), root(FALLBACK_OBLIGATIONS)) else {
+            return Outcome::Decided(Verdict::DEFAULT);
+        };
+        // The first rule that could be true for anything inside.
+        let first = match self.decide(Layer::Connect, facts) {
+            Outcome::Decided(Verdict::Intercept(rule)) => rule,
+            Outcome::Decided(_) => return Outcome::Decided(Verdict::DEFAULT),
+            Outcome::Undecided => return Outcome::Undecided,
+        };
+        match outcome(self.program.ask(tunnel, facts)) {
+            Outcome::Decided(Verdict::Allow(rule)) if rule == first => {}
+            Outcome::Decided(_) => return Outcome::Decided(Verdict::Block(Some(first))),
+            Outcome::Undecided => return Outcome::Undecided,
+        }
+        let Obligations { rules, settled } = self.collect(obligations, facts);
+        match rules.first() {
+            Some(rule) => Outcome::Decided(Verdict::Block(Some(*rule))),
+            None if settled => Outcome::Decided(Verdict::Allow(first)),
+            None => Outcome::Undecided,
+        }
     }
 
     /// Whether predicate number `index` (see [`super::manifest::AgentSet`]) is true. One that does not exist is not.
@@ -105,6 +153,11 @@ impl MatchProgram {
 
     /// A name for each entry point, for reports.
     pub(super) fn root_name(number: u32) -> String {
+        match number {
+            FALLBACK_TUNNEL => return "fallback, if connect names the same rule".to_owned(),
+            FALLBACK_OBLIGATIONS => return "fallback obligations".to_owned(),
+            _ => {}
+        }
         let layer = |number: u32| Layer::ALL.into_iter().find(|layer| *layer as u32 == number);
         match (layer(number), number.checked_sub(OBLIGATIONS).and_then(layer)) {
             (Some(layer), _) => layer.name().to_owned(),

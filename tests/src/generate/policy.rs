@@ -45,8 +45,9 @@ pub fn policy(random: &mut Random, layer: Layer) -> Policy {
         chosen.sort();
         chosen
     };
-    policy.hosts = patterns(8);
+    policy.hosts = patterns(if layer == Layer::Connect { 2 } else { 8 });
     policy.bypass = patterns(12);
+    policy.strict = patterns(12);
     policy
 }
 
@@ -80,6 +81,7 @@ pub fn resolved(policy: &Policy) -> Option<resolve::Policy> {
             })
         })
         .collect();
-    let interception = Interception { hosts: policy.hosts.clone(), bypass: policy.bypass.clone(), strict: Vec::new() };
+    let interception =
+        Interception { hosts: policy.hosts.clone(), bypass: policy.bypass.clone(), strict: policy.strict.clone() };
     Some(resolve::Policy { rules: rules?, interception, ..resolve::Policy::default() })
 }

@@ -10,7 +10,7 @@ use outcall_schema::facts::Facts;
 use outcall_schema::field::Field;
 use outcall_schema::layer::Layer;
 
-use super::policy::{INSIDE, Policy, Rule, reads};
+use super::policy::{ANSWER, Fallback, INSIDE, Policy, Rule, reads};
 use super::value::{Request, Value};
 use crate::generate::Random;
 use crate::generate::policy::resolved;
@@ -25,6 +25,8 @@ pub trait Reader {
     fn decide(&self, layer: Layer, facts: &Facts<'_>) -> Outcome;
     /// [`MatchProgram::obligations`]: the rules, and whether that is all.
     fn obligations(&self, layer: Layer, facts: &Facts<'_>) -> (Vec<RuleIndex>, bool);
+    /// [`MatchProgram::fallback`]
+    fn fallback(&self, facts: &Facts<'_>) -> Outcome;
     /// [`DnsTable::lookup`]
     fn lookup(&self, facts: &Facts<'_>) -> NameVerdict;
 }
@@ -44,6 +46,10 @@ impl Reader for Artifacts {
     fn obligations(&self, layer: Layer, facts: &Facts<'_>) -> (Vec<RuleIndex>, bool) {
         let obligations = self.program.obligations(layer, facts);
         (obligations.rules, obligations.settled)
+    }
+
+    fn fallback(&self, facts: &Facts<'_>) -> Outcome {
+        self.program.fallback(facts)
     }
 
     fn lookup(&self, facts: &Facts<'_>) -> NameVerdict {
@@ -94,6 +100,9 @@ impl Comparison<'_> {
             Layer::Dns => return self.check_name(request, random),
             Layer::Response => {}
             _ => self.check_decision(layer, request, random)?,
+        }
+        if layer == Layer::Connect {
+            self.check_fallback(request, random)?;
         }
         match layer {
             Layer::Dns | Layer::Network => Ok(()),
@@ -205,11 +214,57 @@ impl Comparison<'_> {
     /// for possible although it is not. Nothing passes by that; each request inside is decided by itself.
     fn may_look_inside(&self, layer: Layer, verdict: Verdict) -> bool {
         let Verdict::Intercept(RuleIndex(rule)) = verdict else { return false };
-        let reads_inside = self.policy.rules.get(rule as usize).is_some_and(|rule| {
-            let names = INSIDE.iter().filter_map(|field| field.name().split_once('.'));
-            names.into_iter().any(|(namespace, name)| reads(&rule.condition, namespace, name))
-        });
-        layer == Layer::Connect && reads_inside
+        layer == Layer::Connect && self.policy.rules.get(rule as usize).is_some_and(reads_inside)
+    }
+
+    /// Nothing may fall back that a sample speaks against; what does for certain must.
+    fn check_fallback(&self, request: &Request, random: &mut Random) -> Result<(), String> {
+        let samples = self.samples_of_all(random);
+        let wanted = self.policy.fallback(request, &samples);
+        let ask = |request: &Request| request.with_facts(|facts| self.reader.fallback(facts));
+        let last = ask(request);
+        match (last, &wanted) {
+            (Outcome::Undecided, _) => return Err("fallback: undecided with everything known".to_owned()),
+            (Outcome::Decided(Verdict::Intercept(_)), _) => return Err(format!("fallback: {last:?}")),
+            (Outcome::Decided(Verdict::Allow(rule)), Fallback::Certain(found) | Fallback::Perhaps(found))
+                if rule == *found => {}
+            (Outcome::Decided(Verdict::Allow(_)), _) => {
+                return Err(format!("fallback: compiled {last:?}, reference {wanted:?}"));
+            }
+            // More than a test of one field may be taken for false somewhere inside although it is not.
+            (Outcome::Decided(_), Fallback::Certain(_)) if self.policy.rules.iter().any(reads_inside) => {
+                self.imprecise.set(self.imprecise.get() + 1);
+            }
+            (Outcome::Decided(_), Fallback::Certain(_)) => {
+                return Err(format!("fallback: compiled {last:?}, reference {wanted:?}"));
+            }
+            (Outcome::Decided(_), Fallback::Perhaps(_) | Fallback::Never(_)) => {}
+        }
+        for stage in stages(Layer::Connect).into_iter().skip(1) {
+            let early = ask(&at_stage(request, Layer::Connect, stage));
+            let agrees = match early {
+                Outcome::Undecided => true,
+                Outcome::Decided(Verdict::Allow(_)) => early == last,
+                Outcome::Decided(_) => !last.may_pass(),
+            };
+            if !agrees {
+                return Err(format!("fallback before {stage:?} is over: compiled {early:?}, later {last:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests inside a connection with their responses, out of what each rule mentions.
+    fn samples_of_all(&self, random: &mut Random) -> Vec<Request> {
+        let rules = self.policy.rules.iter().filter(|rule| reads_inside(rule));
+        let mut samples: Vec<Request> = rules.flat_map(|rule| self.samples(rule, random)).collect();
+        if samples.is_empty() {
+            samples.push(Request::default());
+        }
+        for sample in &mut samples {
+            sample.known.extend(ANSWER.map(|field| (field, self.constants.value(random, field))));
+        }
+        samples
     }
 
     fn check_obligations(&self, layer: Layer, request: &Request) -> Result<(), String> {
@@ -353,6 +408,12 @@ impl Comparison<'_> {
         let (upper, _) = self.policy.connect(request, &mut samples);
         matches!(upper.as_slice(), [Verdict::Intercept(_)])
     }
+}
+
+/// Whether a rule reads what only a request inside a connection has, or its response.
+fn reads_inside(rule: &Rule) -> bool {
+    let names = INSIDE.iter().chain(&ANSWER).filter_map(|field| field.name().split_once('.'));
+    names.into_iter().any(|(namespace, name)| reads(&rule.condition, namespace, name))
 }
 
 /// Whether nothing is said of headers where the layer knows them; the runtime always says.

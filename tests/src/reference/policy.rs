@@ -37,6 +37,8 @@ pub struct Policy {
     pub hosts: Vec<String>,
     /// `interception.bypass`
     pub bypass: Vec<String>,
+    /// `interception.strict`
+    pub strict: Vec<String>,
 }
 
 /// The answers that a question may have. The first in evaluation order comes first.
@@ -45,6 +47,20 @@ pub type Possible = Vec<Verdict>;
 /// What a request inside TLS has and the connection around it does not show.
 pub const INSIDE: [Field; 5] =
     [Field::HttpMethod, Field::HttpPath, Field::HttpHeaders, Field::HttpBody, Field::HttpBodySize];
+
+/// What a response has that its request has not.
+pub const ANSWER: [Field; 2] = [Field::ResponseStatus, Field::ResponseHeaders];
+
+/// Whether a connection may pass as a tunnel where interception fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fallback {
+    /// By this rule for certain.
+    Certain(RuleIndex),
+    /// By this rule at most.
+    Perhaps(RuleIndex),
+    /// For certain not, and why.
+    Never(String),
+}
 
 impl Rule {
     /// Whether the rule is true of a request at a layer.
@@ -92,9 +108,45 @@ impl Policy {
 
     /// Whether a rule sees inside a connection to `host`.
     fn sees_inside(&self, rule: &Rule, host: &str) -> bool {
-        let listed = |patterns: &[String]| patterns.iter().any(|pattern| host_matches(host, pattern));
-        let wanted = (rule.action == Action::Allow && rule.mode == EgressMode::Intercept) || listed(&self.hosts);
-        wanted && !listed(&self.bypass)
+        let wanted = (rule.action == Action::Allow && rule.mode == EgressMode::Intercept) || listed(host, &self.hosts);
+        wanted && !listed(host, &self.bypass)
+    }
+
+    /// Whether a connection may pass as a tunnel where interception fails: the connect layer alone must allow it, and every
+    /// request inside be allowed by that same rule, with no hold or enrich rule that could apply. `samples` are requests
+    /// and responses that could be made inside; nothing about the connection itself may be pending.
+    pub fn fallback(&self, request: &Request, samples: &[Request]) -> Fallback {
+        let host = host_of(request);
+        if !listed(&host, &self.hosts) || listed(&host, &self.bypass) || listed(&host, &self.strict) {
+            return Fallback::Never(format!("{host:?} is not in the lists, or strict"));
+        }
+        let alone = Policy { hosts: Vec::new(), ..self.clone() };
+        let (tunnel, _) = alone.connect(request, &mut |_| Vec::new());
+        let allows = tunnel.iter().find_map(|verdict| match verdict {
+            Verdict::Allow(rule) => Some(*rule),
+            _ => None,
+        });
+        let Some(rule) = allows else { return Fallback::Never(format!("connect alone says {tunnel:?}")) };
+        let (mine, all) = (vec![Verdict::Allow(rule)], opened(request));
+        let duties = |layer, request: &Request| self.obligations(layer, request);
+        let mut certain = tunnel == mine && self.possible(Layer::Https, &all) == mine;
+        for layer in [Layer::Connect, Layer::Https, Layer::Response] {
+            certain &= duties(layer, &all).1.is_empty();
+        }
+        for sample in samples {
+            let one = filled(request, sample);
+            let decided = self.possible(Layer::Https, &one);
+            if decided != mine {
+                return Fallback::Never(format!("inside {decided:?} decides {:?}", sample.known));
+            }
+            for layer in [Layer::Connect, Layer::Https, Layer::Response] {
+                let (held, _) = duties(layer, &one);
+                if !held.is_empty() {
+                    return Fallback::Never(format!("{held:?} applies at {layer} to {:?}", sample.known));
+                }
+            }
+        }
+        if certain { Fallback::Certain(rule) } else { Fallback::Perhaps(rule) }
     }
 
     /// The answers at the connect layer: `samples` are values for what a request inside may have. The first list holds
@@ -103,10 +155,7 @@ impl Policy {
     pub fn connect(&self, request: &Request, samples: &mut dyn FnMut(&Rule) -> Vec<Request>) -> (Possible, Possible) {
         let (mut upper, mut lower) = (Vec::new(), Vec::new());
         let (mut upper_open, mut lower_open) = (true, true);
-        let host = match request.slot(Field::HttpHost) {
-            Slot::Known(Value::Str(host)) => host,
-            _ => String::new(),
-        };
+        let host = host_of(request);
         for (index, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.decides()) {
             let tunnel = rule.truth(Layer::Connect, request);
             let (verdict, may, sure, shown) = if self.sees_inside(rule, &host) {
@@ -157,10 +206,21 @@ impl Policy {
     }
 }
 
+fn listed(host: &str, patterns: &[String]) -> bool {
+    patterns.iter().any(|pattern| host_matches(host, pattern))
+}
+
+fn host_of(request: &Request) -> String {
+    match request.slot(Field::HttpHost) {
+        Slot::Known(Value::Str(host)) => host,
+        _ => String::new(),
+    }
+}
+
 /// The request with everything inside TLS open.
 fn opened(request: &Request) -> Request {
     let mut opened = request.clone();
-    for field in INSIDE {
+    for field in INSIDE.into_iter().chain(ANSWER) {
         opened.known.remove(&field);
         opened.pending.push(field);
     }
@@ -171,7 +231,7 @@ fn opened(request: &Request) -> Request {
 fn filled(request: &Request, sample: &Request) -> Request {
     let mut filled = request.clone();
     filled.pending.retain(|field| !INSIDE.contains(field));
-    for field in INSIDE {
+    for field in INSIDE.into_iter().chain(ANSWER) {
         if let Some(value) = sample.known.get(&field) {
             filled.known.insert(field, value.clone());
         }
