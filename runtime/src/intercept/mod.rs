@@ -11,6 +11,7 @@ use outcall_schema::host::Host;
 pub mod authority;
 pub mod counters;
 pub mod leaves;
+pub mod pool;
 mod tickets;
 pub mod trust;
 mod truststore;
@@ -19,11 +20,9 @@ pub mod upstream;
 pub use authority::{AuthorityError, Files};
 pub use counters::{Counted, Counters};
 pub use leaves::{Leaf, LeafTtl, Leaves};
+pub use pool::Pool;
 pub use trust::Trust;
 pub use upstream::Upstreams;
-
-/// The protocol that is read inside TLS (RFC 7301, section 6).
-pub const HTTP11: &[u8] = b"http/1.1";
 
 /// Everything that intercepting a connection takes.
 #[derive(Debug, Clone)]
@@ -32,12 +31,14 @@ pub struct Interception {
     counters: Arc<Counters>,
     /// The servers behind.
     pub upstreams: Upstreams,
+    /// Connections to them that can be used again.
+    pub pool: Pool,
 }
 
 impl Interception {
     /// With these leaves towards agents, and these servers behind.
     pub fn new(leaves: Leaves, upstreams: Upstreams) -> Interception {
-        Interception { leaves: Arc::new(leaves), counters: Arc::default(), upstreams }
+        Interception { leaves: Arc::new(leaves), counters: Arc::default(), upstreams, pool: Pool::default() }
     }
 
     /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens on a thread where nobody

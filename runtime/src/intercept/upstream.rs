@@ -15,8 +15,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::HTTP11;
-
 /// Why nothing is known that a server could be verified against.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
@@ -74,10 +72,45 @@ pub fn roots(more: Option<&Path>) -> Result<RootCertStore, RootsError> {
     if roots.is_empty() { Err(RootsError::None) } else { Ok(roots) }
 }
 
+/// A protocol that is spoken inside TLS, the same on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1 (RFC 9112)
+    Http11,
+    /// HTTP/2 (RFC 9113)
+    H2,
+}
+
+impl Protocol {
+    /// The name that it is registered under (RFC 7301, section 6).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Http11 => "http/1.1",
+            Protocol::H2 => "h2",
+        }
+    }
+
+    /// The name in the handshake.
+    pub const fn alpn(self) -> &'static [u8] {
+        self.name().as_bytes()
+    }
+}
+
+/// What is offered to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// This protocol alone.
+    Only(Protocol),
+    /// Either; the server chooses.
+    Both,
+}
+
 /// Shakes hands with servers.
 #[derive(Clone)]
 pub struct Upstreams {
-    connector: TlsConnector,
+    http11: TlsConnector,
+    h2: TlsConnector,
+    both: TlsConnector,
 }
 
 impl std::fmt::Debug for Upstreams {
@@ -97,23 +130,53 @@ impl Upstreams {
             .map_err(RootsError::Tls)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![HTTP11.to_vec()];
         // A resumed session is not verified again, and it would tell the server that two connections belong together.
         config.resumption = Resumption::disabled();
-        Ok(Upstreams { connector: TlsConnector::from(Arc::new(config)) })
+        let connector = |protocols: &[Protocol]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.alpn().to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        Ok(Upstreams {
+            http11: connector(&[Protocol::Http11]),
+            h2: connector(&[Protocol::H2]),
+            both: connector(&[Protocol::H2, Protocol::Http11]),
+        })
     }
 
-    /// Shakes hands over a connection to a server, which must have a valid certificate for `host`.
+    /// Shakes hands over a connection to a server, which must have a valid certificate for `host`, and says which protocol
+    /// the server speaks. A server that chooses none speaks HTTP/1.1 (RFC 9110, section 4.2.2).
     ///
     /// # Errors
     /// What the connection or rustls says; [`reason`] tells which it is.
-    pub async fn handshake(&self, stream: TcpStream, host: &Host) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        host: &Host,
+        offer: Offer,
+    ) -> io::Result<(TlsStream<TcpStream>, Protocol)> {
         let unnamed = |error: InvalidDnsNameError| io::Error::new(io::ErrorKind::InvalidInput, error);
         let name = match host {
             Host::Name(name) => ServerName::try_from(name.clone()).map_err(unnamed)?,
             Host::Ip(address) => ServerName::from(*address),
         };
-        self.connector.connect(name, stream).await
+        let connector = match offer {
+            Offer::Only(Protocol::Http11) => &self.http11,
+            Offer::Only(Protocol::H2) => &self.h2,
+            Offer::Both => &self.both,
+        };
+        let stream = connector.connect(name, stream).await?;
+        let protocol = if stream.get_ref().1.alpn_protocol() == Some(Protocol::H2.alpn()) {
+            Protocol::H2
+        } else {
+            Protocol::Http11
+        };
+        match offer {
+            Offer::Only(only) if only != protocol => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, rustls::Error::NoApplicationProtocol))
+            }
+            Offer::Only(_) | Offer::Both => Ok((stream, protocol)),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ const MAX_EXTENSION_BYTES: u16 = 256;
 const MAX_TRAILER_BYTES: usize = 8 * 1024;
 
 /// Fields that may not stand in a trailer, since they would say where the message goes or ends (RFC 9110, 6.5.1).
-const NOT_IN_TRAILERS: [&str; 8] =
+pub(super) const NOT_IN_TRAILERS: [&str; 8] =
     ["host", "content-length", "transfer-encoding", "trailer", "connection", "upgrade", "te", "content-encoding"];
 
 /// What a chunked body consists of (RFC 9112, section 7.1).

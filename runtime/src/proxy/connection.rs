@@ -26,6 +26,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
 
 /// One connection of an agent.
+#[derive(Clone)]
 pub(super) struct Connection {
     pub(super) context: Arc<Context>,
     pub(super) agent: Arc<str>,

@@ -16,27 +16,12 @@ use super::judge::{Refusal, Subject};
 use super::refuse;
 use super::upstream::Candidate;
 use crate::audit::{Audit, Intercepted, Record, Timings};
+use crate::intercept::upstream::Protocol;
 use crate::intercept::{Counted, Interception};
 use crate::snapshot::Snapshot;
 
 /// The subsystem that records of requests inside TLS name.
 const SUBSYSTEM: &str = "proxy_intercept";
-
-/// What is spoken inside TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    /// HTTP/1.1.
-    Http11,
-}
-
-impl Protocol {
-    /// The ALPN name (RFC 7301, section 6).
-    const fn name(self) -> &'static str {
-        match self {
-            Protocol::Http11 => "http/1.1",
-        }
-    }
-}
 
 /// One request, from its head to the end of its exchange.
 #[derive(Debug)]

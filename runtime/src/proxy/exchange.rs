@@ -30,7 +30,7 @@ use crate::intercept::upstream::tls;
 use crate::snapshot::Snapshot;
 
 /// The most informational responses to one request. Servers send one or two.
-const MAX_INFORMATIONAL: usize = 16;
+pub(super) const MAX_INFORMATIONAL: usize = 16;
 
 /// How long the rest of a request's body may take once its response is complete.
 const AFTER_RESPONSE: Duration = Duration::from_secs(5);

@@ -210,7 +210,7 @@ fn field<'a>(whole: &'a [u8], line: &'a [u8], values: Values) -> Result<Field<'a
     let colon = line.iter().position(|byte| *byte == b':').ok_or(HeadError::FieldName)?;
     let (name, value) = line.split_at_checked(colon).ok_or(HeadError::FieldName)?;
     let name = token(name).ok_or(HeadError::FieldName)?;
-    if name.contains('_') && FRAMING_FIELDS.iter().any(|known| name.replace('_', "-").eq_ignore_ascii_case(known)) {
+    if is_lookalike(name) {
         return Err(HeadError::Lookalike);
     }
     let value = trim(value.get(1..).unwrap_or_default());
@@ -219,6 +219,11 @@ fn field<'a>(whole: &'a [u8], line: &'a [u8], values: Values) -> Result<Field<'a
         return Err(HeadError::Control);
     }
     Ok(Field { line: whole, name, value })
+}
+
+/// Whether some servers read this name as that of a field which says where a message goes or ends.
+pub(super) fn is_lookalike(name: &str) -> bool {
+    name.contains('_') && FRAMING_FIELDS.iter().any(|known| name.replace('_', "-").eq_ignore_ascii_case(known))
 }
 
 /// The fields that say where a message goes and where it ends.
@@ -291,10 +296,14 @@ pub(super) fn nominated(fields: &[Field<'_>]) -> Result<Vec<String>, HeadError> 
     Ok(names)
 }
 
+/// Whether a field of this name is between a client and its proxy.
+pub(super) fn is_for_proxies(name: &str) -> bool {
+    name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case("proxy-"))
+}
+
 /// Whether a field is for the next hop alone (RFC 9110, section 7.6.1) and so never forwarded.
 pub(super) fn hop_by_hop(field: &Field<'_>, nominated: &[String]) -> bool {
-    let proxy = field.name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case("proxy-"));
-    proxy
+    is_for_proxies(field.name)
         || ["connection", "keep-alive", "te", "upgrade"].iter().any(|name| field.is(name))
         || nominated.iter().any(|name| field.is(name))
 }

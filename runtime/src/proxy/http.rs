@@ -12,17 +12,18 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{self, Body, BodyError, Kept};
-use super::coding::{self, Decoded};
 use super::connection::{Connection, last_words};
-use super::entry::{Entry, Protocol};
+use super::entry::Entry;
 use super::exchange::{self, Ended, Exchange, Stream, Upstream};
 use super::fields::{EndOfHead, Framing, HeadError};
 use super::incoming::Incoming;
 use super::inside::{self, Greeted, Inside};
 use super::judge::{self, Asked, BodyText, Greeting, Kind, Refusal, Subject};
 use super::request::{Form, Persistence, Request};
+use super::seen::Seen;
 use super::upstream::{self, Candidate, Found};
-use super::{refuse, tunnel};
+use super::{refuse, tunnel, verified};
+use crate::intercept::upstream::Protocol;
 use crate::snapshot::Snapshot;
 
 /// What asks a waiting client for its body (RFC 9110, section 15.2.1).
@@ -82,7 +83,7 @@ struct Session<'a, R, W> {
     reader: R,
     writer: W,
     incoming: Incoming,
-    /// The connection that the last request went out on, if it can take another.
+    /// The connection that the last request in the clear went out on, if it can take another.
     upstream: Option<Upstream>,
     /// What the TLS connection around the requests is for, if there is one.
     inside: Option<Inside>,
@@ -235,25 +236,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             return Ok(candidates);
         }
         *kept = self.keep(request, body).await?;
-        let judged = |subject: &Subject| match upstream::judge(snapshot, subject, &addresses)? {
-            Found::Allowed(candidates) => Ok(candidates),
-            Found::Undecided | Found::Inside(_) => Err(Refusal::of(Reason::NoRuleAllows)),
+        let seen = Seen {
+            content: std::mem::take(&mut kept.content),
+            whole: body.done(),
+            codings: request.codings(),
+            cap: self.connection.limits().body_bytes,
         };
-        let Some(codings) = request.codings().filter(|_| body.done()) else {
-            return unseen(subject, body, kept, judged);
-        };
-        let content = std::mem::take(&mut kept.content);
-        let decoded = if codings.is_empty() {
-            Decoded::Content(content)
-        } else {
-            let decoded = coding::decoded(codings, content, self.connection.limits().body_bytes).await;
-            decoded.map_err(|error| Refusal::because(Reason::BodyDecodeFailed, error))?
-        };
-        subject.set_body(match decoded {
-            Decoded::Content(content) => judge::text(&content),
-            Decoded::OverCap => BodyText::Null,
-        });
-        Ok(judged(subject)?)
+        Ok(seen.judge(snapshot, subject, &addresses).await?)
     }
 
     async fn keep(&mut self, request: &Request<'_>, body: &mut Body) -> Result<Kept, Failed> {
@@ -293,10 +282,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             let client = (&mut self.incoming, &mut self.reader, &mut self.writer);
             match exchange::run(&exchange, client, &mut upstream, &mut body).await {
                 Ended::Complete { client: Persistence::KeepAlive, upstream: persistence } => {
-                    self.upstream = (persistence == Persistence::KeepAlive).then_some(upstream);
+                    if persistence == Persistence::KeepAlive {
+                        self.keep_upstream(subject, upstream);
+                    }
                     return Next::Request;
                 }
-                Ended::Complete { .. } => return Next::Words(Vec::new()),
+                Ended::Complete { upstream: persistence, .. } => {
+                    if persistence == Persistence::KeepAlive {
+                        self.keep_upstream(subject, upstream);
+                    }
+                    return Next::Words(Vec::new());
+                }
                 Ended::Closed => return Next::End,
                 // An idle connection that the server was closing just then: nothing was answered, and the request can
                 // be sent again (RFC 9110, section 9.2.2).
@@ -308,13 +304,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         }
     }
 
-    /// A connection to one of the candidates: the one in use, if it goes to the same place, or a new one.
+    /// A connection to one of the candidates: one that is kept for the same place, or a new one.
     async fn upstream(
         &mut self,
         snapshot: &Snapshot,
         subject: &Subject,
         candidates: &[Candidate],
     ) -> Result<(Upstream, Candidate, bool), Refusal> {
+        if self.inside.is_some() {
+            return verified::http11(self.connection, snapshot, subject, candidates).await;
+        }
         if let Some(mut upstream) = self.upstream.take().filter(|upstream| upstream.is_for(subject))
             && upstream.usable().await
         {
@@ -324,11 +323,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             }
         }
         let (stream, candidate) = upstream::dial(self.connection, snapshot, candidates).await?;
-        let stream = match &self.inside {
-            Some(_) => Stream::Tls(Box::new(upstream::handshake(self.connection, stream, subject.host()).await?)),
-            None => Stream::Plain(stream),
-        };
-        Ok((Upstream::new(subject, candidate.address, stream), candidate, false))
+        Ok((Upstream::new(subject, candidate.address, Stream::Plain(stream)), candidate, false))
+    }
+
+    /// Keeps a connection that can take another request.
+    fn keep_upstream(&mut self, subject: &Subject, upstream: Upstream) {
+        match upstream.stream {
+            _ if !upstream.incoming.unread().is_empty() => {}
+            Stream::Tls(stream) => verified::keep(self.connection, subject, upstream.address, stream),
+            Stream::Plain(_) => self.upstream = Some(upstream),
+        }
     }
 
     /// Answers a refused request. The connection goes on if the whole request was read.
@@ -352,33 +356,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             },
         }
     }
-}
-
-/// The addresses for a body that rules see as null: over the cap, or of an unknown encoding.
-fn unseen(
-    subject: &mut Subject,
-    body: &Body,
-    kept: &Kept,
-    judged: impl Fn(&Subject) -> Result<Vec<Candidate>, Refusal>,
-) -> Result<Vec<Candidate>, Failed> {
-    let as_it_is = match body.done() {
-        true => {
-            // A server may not know the encoding either and take the bytes as they are, so both readings have to be
-            // allowed.
-            subject.set_body(judge::text(&kept.content));
-            Some(judged(subject)?)
-        }
-        false => None,
-    };
-    subject.set_body(BodyText::Null);
-    let mut candidates = judged(subject)?;
-    if let Some(other) = as_it_is {
-        candidates.retain(|candidate| other.iter().any(|other| other.address == candidate.address));
-    }
-    if candidates.is_empty() {
-        return Err(Failed::Refused(Refusal::of(Reason::NoRuleAllows)));
-    }
-    Ok(candidates)
 }
 
 /// Why a request goes nowhere.
@@ -414,7 +391,7 @@ fn asked(request: &Request<'_>, connection: &Connection) -> Asked {
     }
 }
 
-fn ambiguous(error: HeadError) -> Refusal {
+pub(super) fn ambiguous(error: HeadError) -> Refusal {
     let reason = if error == HeadError::TooLarge { Reason::HeadTooLarge } else { Reason::AmbiguousRequest };
     Refusal::because(reason, error)
 }
@@ -434,7 +411,7 @@ fn idempotent(method: &str) -> bool {
 }
 
 impl Upstream {
-    fn new(subject: &Subject, address: SocketAddr, stream: Stream) -> Upstream {
+    pub(super) fn new(subject: &Subject, address: SocketAddr, stream: Stream) -> Upstream {
         let host = subject.host().clone();
         Upstream { host, port: subject.port, address, stream, incoming: Incoming::default() }
     }
@@ -445,7 +422,7 @@ impl Upstream {
 
     /// Whether another request can be sent: the server has neither closed nor said anything unasked, which the next
     /// answer would be mistaken for.
-    async fn usable(&mut self) -> bool {
+    pub(super) async fn usable(&mut self) -> bool {
         self.incoming.unread().is_empty() && self.stream.is_silent().await
     }
 }

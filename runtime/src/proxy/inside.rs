@@ -1,6 +1,7 @@
 //! TLS connections that are looked into: terminated with a certificate for their one name, each request judged by itself.
 //!
-//! The agent is spoken to in HTTP/1.1 alone. Nothing is dialled before a request inside was judged and may pass.
+//! Both sides speak the same protocol, HTTP/1.1 or HTTP/2. Nothing is sent to a server before a request inside was judged
+//! and may pass; where the client offers HTTP/2, the server is asked beforehand whether it speaks it.
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -17,13 +18,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connection, found};
-use super::entry::{Entry, Protocol};
-use super::http;
+use super::entry::Entry;
 use super::judge::{Asked, Greeting, Kind, Refusal, Subject};
-use super::request::{Form, Request};
+use super::request::{Authority, Form, Request};
+use super::{http, http2, verified};
 use crate::audit::Record;
-use crate::intercept::upstream::tls;
-use crate::intercept::{HTTP11, Leaf};
+use crate::intercept::Leaf;
+use crate::intercept::pool::Seat;
+use crate::intercept::upstream::{Offer, Protocol, tls};
 use crate::snapshot::Snapshot;
 
 /// The port that a `Host` field without one means inside TLS (RFC 9110, section 4.2.2).
@@ -50,24 +52,63 @@ pub(super) async fn leaf(connection: &Connection, subject: &Subject, rule: RuleI
     minted.map_err(|error| Refusal { rule: Some(rule), ..Refusal::because(Reason::CertGenFailed, error) })
 }
 
-/// Whether the client speaks what is read inside. One that offers nothing speaks HTTP/1.1 (RFC 9110, section 4.2.2).
+/// What a client offers of what is read inside. One that offers nothing speaks HTTP/1.1 (RFC 9110, section 4.2.2).
+#[derive(Debug, Clone, Copy)]
+struct Offered {
+    http11: bool,
+    h2: bool,
+}
+
+impl Offered {
+    fn of(greeting: &Greeting) -> Offered {
+        let Greeting::Known { alpn, .. } = greeting else { return Offered { http11: true, h2: false } };
+        let offers = |protocol: Protocol| alpn.iter().any(|offered| offered.as_bytes() == protocol.alpn());
+        Offered { http11: alpn.is_empty() || offers(Protocol::Http11), h2: offers(Protocol::H2) }
+    }
+}
+
+/// Whether the client speaks what is read inside.
 pub(super) fn speaks(greeting: &Greeting, rule: RuleIndex) -> Result<(), Refusal> {
+    let Offered { http11, h2 } = Offered::of(greeting);
     let Greeting::Known { alpn, .. } = greeting else { return Ok(()) };
-    if alpn.is_empty() || alpn.iter().any(|protocol| protocol.as_bytes() == HTTP11) {
+    if http11 || h2 {
         return Ok(());
     }
-    let detail = format!("the client offers {} alone, and inside TLS only http/1.1 is read", alpn.join(", "));
+    let detail = format!("the client offers {} alone, and inside TLS only h2 and http/1.1 are read", alpn.join(", "));
     Err(Refusal { rule: Some(rule), ..Refusal::because(Reason::AlpnMismatch, detail) })
+}
+
+/// The protocol to speak on both sides, and with HTTP/2 a place on the connection to the server, if there is one already.
+async fn protocol(
+    connection: &Connection,
+    snapshot: &Snapshot,
+    subject: &Subject,
+    rule: RuleIndex,
+) -> (Protocol, Option<Seat>) {
+    let Kind::Tunnel(greeting) = &subject.kind else { return (Protocol::Http11, None) };
+    let offer = match Offered::of(greeting) {
+        Offered { h2: false, .. } => return (Protocol::Http11, None),
+        Offered { h2: true, http11: true } => Offer::Both,
+        Offered { h2: true, http11: false } => Offer::Only(Protocol::H2),
+    };
+    let known = verified::ahead(connection, snapshot, subject, rule, offer).await;
+    match (known, offer) {
+        // The requests inside will say why there is no connection to the server.
+        (None, Offer::Both) => (Protocol::Http11, None),
+        (None | Some((Protocol::Http11, _)), Offer::Only(only)) => (only, None),
+        (Some(known), _) => known,
+    }
 }
 
 /// Serves a connection to be terminated until it ends.
 pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, greeted: Greeted) {
     let Greeted { snapshot, subject, rule, leaf, bytes } = greeted;
+    let (protocol, seat) = protocol(connection, &snapshot, &subject, rule).await;
     let patience = connection.limits().hello;
     let accepted = {
         let (reader, writer) = stream.split();
         let joined = tokio::io::join(Cursor::new(bytes).chain(reader), writer);
-        let acceptor = TlsAcceptor::from(leaf.server_config_with(&[HTTP11]));
+        let acceptor = TlsAcceptor::from(leaf.server_config_with(&[protocol.alpn()]));
         match timeout(patience, acceptor.accept(joined)).await {
             Ok(Ok(accepted)) => same_name(&subject, accepted.get_ref().1.server_name()).map(|()| accepted),
             Ok(Err(error)) => Err(failed(&error)),
@@ -83,8 +124,22 @@ pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, g
     };
     let Kind::Tunnel(greeting) = subject.kind.clone() else { return };
     let inside = Inside { host: subject.host().clone(), port: subject.port, greeting };
-    let (reader, writer) = tokio::io::split(accepted);
-    http::inside(connection, reader, writer, inside).await;
+    match protocol {
+        Protocol::Http11 => {
+            let (reader, writer) = tokio::io::split(accepted);
+            http::inside(connection, reader, writer, inside).await;
+        }
+        Protocol::H2 => {
+            let known = seat.map(|seat| seat.extended());
+            let extended = async {
+                match known {
+                    Some(known) => known.await,
+                    None => std::future::pending().await,
+                }
+            };
+            http2::serve(connection, accepted, inside, extended).await;
+        }
+    }
 }
 
 /// What rustls read must be what was judged.
@@ -123,14 +178,18 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    /// The port of a request, if its form and its host go with the connection.
+    /// The port of a request in HTTP/1.1, if its form and its host go with the connection.
     pub(super) fn port(&self, request: &Request<'_>) -> Result<u16, Refusal> {
         if request.form != Form::Origin {
             return Err(Refusal::because(Reason::AmbiguousRequest, "inside TLS a target is a path"));
         }
-        let authority = &request.authority;
+        self.admits(&request.authority)
+    }
+
+    /// The port of a request to this host, if it goes with the connection.
+    pub(super) fn admits(&self, authority: &Authority) -> Result<u16, Refusal> {
         if authority.host != self.host || authority.port.unwrap_or(HTTPS) != self.port {
-            let detail = "the Host field names another host or port than the connection's";
+            let detail = "the request names another host or port than the connection's";
             return Err(Refusal::because(Reason::HostMismatch, detail));
         }
         Ok(self.port)

@@ -239,6 +239,27 @@ pub(super) fn at_address(snapshot: &Snapshot, subject: &Subject, address: IpAddr
     }
 }
 
+/// Whether some request inside a connection that this rule sees into could pass at an address, as far as can be said before
+/// one came.
+pub(super) fn could_pass(snapshot: &Snapshot, subject: &Subject, address: IpAddr, rule: RuleIndex) -> bool {
+    let facts = Facts {
+        http_method: Fact::Pending,
+        http_path: Fact::Pending,
+        http_headers: Fact::Pending,
+        http_body_size: Fact::Pending,
+        http_body: Fact::Pending,
+        ..subject.facts(Some(address))
+    };
+    if matches!(snapshot.program.decide(Layer::Https, &facts), Outcome::Decided(Verdict::Block(_))) {
+        return false;
+    }
+    let public = addr::special(address).is_none();
+    match snapshot.egress(rule) {
+        Some(egress) => egress.opens(subject.port) && (public || egress.allow_private_ips),
+        None => public,
+    }
+}
+
 /// Judges a response's head: hold and enrich rules may apply to it, and nothing here can act on them.
 pub(super) fn response(
     snapshot: &Snapshot,

@@ -22,6 +22,7 @@ mod context;
 mod entry;
 mod exchange;
 mod http;
+mod http2;
 mod incoming;
 mod inside;
 mod judge;
@@ -29,9 +30,11 @@ mod listen;
 mod raw;
 mod refuse;
 mod relay;
+mod seen;
 mod sniff;
 mod tunnel;
 mod upstream;
+mod verified;
 
 #[cfg(test)]
 mod tests;

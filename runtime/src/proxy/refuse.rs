@@ -6,36 +6,62 @@ use outcall_schema::reason::{Fault, Reason};
 use super::judge::Refusal;
 use super::request::Persistence;
 
-/// The answer to a request that is refused or failed. `HEAD` gets the same head and no body.
-pub(super) fn response(manifest: &Manifest, refusal: &Refusal, method: &str, persistence: Persistence) -> Vec<u8> {
-    let (status, phrase) = status(refusal.reason);
-    let row = refusal.reason.row();
-    let rule = manifest.rule_name(refusal.rule);
-    let (headers, body) = match (status, row.fault) {
-        (403, Fault::Policy) => (format!("X-Outcall-Block-Reason: {rule}\r\n"), format!("Blocked by outcall: {rule}")),
-        (403, _) => (
-            format!("X-Outcall-Block-Reason: {rule}\r\nX-Outcall-Failure-Reason: {}\r\n", row.code),
-            format!("Blocked by outcall: {rule}"),
-        ),
-        (502..=504, _) => (
-            format!("X-Outcall-Failure-Reason: {}\r\n", row.code),
-            format!("Outcall could not complete the request: {}", row.words),
-        ),
-        _ => {
-            let detail = refusal.detail.as_deref().unwrap_or(row.words);
-            let headers = format!("X-Outcall-Block-Reason: {}\r\n", row.code);
-            (headers, format!("Refused by outcall: {}: {detail}", row.code))
-        }
-    };
-    let close = if persistence == Persistence::Close { "Connection: close\r\n" } else { "" };
-    let length = body.len();
-    let mut response = format!(
-        "HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{headers}{close}\r\n"
-    );
-    if method != "HEAD" {
-        response.push_str(&body);
+/// The answer to a request that is refused or failed.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    phrase: &'static str,
+    /// The fields that say why.
+    pub(super) why: Vec<(&'static str, String)>,
+    pub(super) body: String,
+}
+
+/// What every answer is.
+pub(super) const CONTENT_TYPE: &str = "text/plain";
+
+impl Answer {
+    pub(super) fn new(manifest: &Manifest, refusal: &Refusal) -> Answer {
+        const BLOCK: &str = "X-Outcall-Block-Reason";
+        const FAILURE: &str = "X-Outcall-Failure-Reason";
+        let (status, phrase) = status(refusal.reason);
+        let row = refusal.reason.row();
+        let rule = manifest.rule_name(refusal.rule).to_owned();
+        let code = row.code.to_owned();
+        let (why, body) = match (status, row.fault) {
+            (403, fault) => {
+                let body = format!("Blocked by outcall: {rule}");
+                let failure = (fault != Fault::Policy).then_some((FAILURE, code));
+                (std::iter::once((BLOCK, rule)).chain(failure).collect(), body)
+            }
+            (502..=504, _) => (vec![(FAILURE, code)], format!("Outcall could not complete the request: {}", row.words)),
+            _ => {
+                let detail = refusal.detail.as_deref().unwrap_or(row.words);
+                let body = format!("Refused by outcall: {code}: {detail}");
+                (vec![(BLOCK, code)], body)
+            }
+        };
+        Answer { status, phrase, why, body }
     }
-    response.into_bytes()
+
+    /// The answer in HTTP/1.1. `HEAD` gets the same head and no body.
+    fn to_http11(&self, method: &str, persistence: Persistence) -> Vec<u8> {
+        let Answer { status, phrase, why, body } = self;
+        let length = body.len();
+        let mut response =
+            format!("HTTP/1.1 {status} {phrase}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {length}\r\n");
+        for (name, value) in why {
+            response.push_str(&format!("{name}: {value}\r\n"));
+        }
+        response.push_str(if persistence == Persistence::Close { "Connection: close\r\n\r\n" } else { "\r\n" });
+        if method != "HEAD" {
+            response.push_str(body);
+        }
+        response.into_bytes()
+    }
+}
+
+/// The answer in HTTP/1.1 to a request that is refused or failed.
+pub(super) fn response(manifest: &Manifest, refusal: &Refusal, method: &str, persistence: Persistence) -> Vec<u8> {
+    Answer::new(manifest, refusal).to_http11(method, persistence)
 }
 
 /// The status code that stands for a reason.

@@ -54,7 +54,7 @@ impl Authority {
     }
 
     /// The authority in canonical form, with a port where one was written.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self.port {
             Some(port) => format!("{}:{port}", self.host_text()),
             None => self.host_text(),
@@ -237,9 +237,14 @@ fn request_line(line: &[u8]) -> Result<(&str, &str, Version), HeadError> {
         return Err(HeadError::RequestLine);
     }
     let version = Version::parse(version.as_bytes()).ok_or(HeadError::Version)?;
+    Ok((read_method(method)?, target, version))
+}
+
+/// A method: a token without lower-case letters.
+pub(super) fn read_method(method: &str) -> Result<&str, HeadError> {
     let upper = |method: &str| !method.bytes().any(|byte| byte.is_ascii_lowercase());
     match fields::token(method.as_bytes()) {
-        Some(method) if upper(method) && method.len() <= MAX_METHOD_BYTES => Ok((method, target, version)),
+        Some(method) if upper(method) && method.len() <= MAX_METHOD_BYTES => Ok(method),
         _ => Err(HeadError::Method),
     }
 }

@@ -209,7 +209,13 @@ proptest! {
         if let Ok(request) = Request::parse(&head) {
             let forwarded = request.forwarded();
             prop_assert!(Request::parse(&forwarded).is_ok());
-            if request.fields.iter().all(|field| field.is("host") || field.name.starts_with("X-")) {
+            // A host that came with its trailing dot goes on without it.
+            let canonical = request.host_value();
+            let kept = |field: &Field<'_>| match field.is("host") {
+                true => canonical.as_bytes().eq_ignore_ascii_case(field.value),
+                false => field.name.starts_with("X-"),
+            };
+            if request.fields.iter().all(kept) {
                 prop_assert_eq!(forwarded.len(), head.len());
             }
             prop_assert!(forwarded.iter().filter(|byte| **byte == b'\n').count() <= head.iter().filter(|byte| **byte == b'\n').count());

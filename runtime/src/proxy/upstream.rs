@@ -8,14 +8,11 @@ use outcall_schema::host::Host;
 use outcall_schema::reason::Reason;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 
 use super::connection::Connection;
 use super::judge::{self, Judged, Refusal, Subject};
 use crate::dial::{DialError, Reach};
 use crate::dns::ResolveError;
-use crate::intercept;
 use crate::snapshot::Snapshot;
 
 /// The most addresses of one name that are tried.
@@ -123,22 +120,6 @@ pub(super) async fn dial(
             },
             () = stagger => {}
         }
-    }
-}
-
-/// Shakes hands with the server of an intercepted connection.
-pub(super) async fn handshake(
-    connection: &Connection,
-    stream: TcpStream,
-    host: &Host,
-) -> Result<TlsStream<TcpStream>, Refusal> {
-    let Some(interception) = &connection.context.interception else {
-        return Err(Refusal::of(Reason::InterceptionUnavailable));
-    };
-    let shaken = timeout(connection.limits().connect, interception.upstreams.handshake(stream, host)).await;
-    match shaken {
-        Ok(shaken) => shaken.map_err(|error| Refusal::because(intercept::upstream::reason(&error), &error)),
-        Err(_) => Err(Refusal::because(Reason::UpstreamHandshakeFailed, "the server was too slow")),
     }
 }
 

@@ -127,10 +127,10 @@ async fn both_versions_of_tls_are_spoken_and_http_1_is_chosen() {
 }
 
 #[tokio::test]
-async fn a_client_that_offers_h2_alone_is_refused_before_anything_is_terminated() {
+async fn a_client_that_offers_what_is_not_read_is_refused_before_anything_is_terminated() {
     let inner = Inner::new(RULES).await;
     let mut config = inner.client_config();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![b"spdy/3".to_vec(), b"acme-tls/1".to_vec()];
     let stream = inner.tunnel("a.example", 443).await;
     let error = handshake(config, "a.example", stream).await.unwrap_err();
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");

@@ -1,6 +1,7 @@
 //! The proxy over real sockets on the loopback: real clients, real upstreams, a real resolver and compiled policies.
 
 mod http;
+mod http2;
 mod inside;
 mod inside_handshake;
 mod raw;

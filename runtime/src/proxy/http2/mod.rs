@@ -1,0 +1,152 @@
+//! Serves the HTTP/2 requests inside one TLS connection, each stream judged by itself.
+//!
+//! Frames, compression and flow control are `h2`'s; what one connection may take of memory and time is bounded here.
+
+mod carry;
+mod head;
+mod stream;
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason as Code;
+use h2::server::{Builder, Connection as Server};
+use outcall_schema::reason::Reason;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use self::stream::{Ended, Stream};
+use super::connection::Connection;
+use super::fields::MAX_HEAD_BYTES;
+use super::inside::Inside;
+use super::judge::Refusal;
+use crate::intercept::upstream::Protocol;
+
+/// How many requests of one connection are under way at a time: what RFC 9113, section 6.5.2 asks for at least, and a little.
+const MAX_STREAMS: u32 = 128;
+/// What a client may send ahead on one stream, and on one connection, in bytes. The client is next door.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// What waits to be sent on one stream, in bytes.
+const SEND_BUFFER: usize = 128 << 10;
+/// How many bodies of one connection are kept at a time to be judged.
+const MAX_KEPT: usize = 4;
+/// How many requests a client may take back before it has to have let more come to their end (CVE-2023-44487).
+const MAX_TAKEN_BACK: u64 = 200;
+/// How long a connection may take to close once nothing is under way.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What the streams of one connection share.
+struct Shared {
+    connection: Connection,
+    inside: Inside,
+    /// Bodies that are kept to be judged.
+    keeping: Semaphore,
+}
+
+/// Serves requests until the connection ends. `extended`: ends with whether the server behind takes an extended CONNECT,
+/// which is then offered to the client (RFC 8441, section 3).
+pub(super) async fn serve(
+    connection: &Connection,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    inside: Inside,
+    extended: impl Future<Output = bool>,
+) {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER);
+    let shared = Shared { connection: connection.clone(), inside, keeping: Semaphore::new(MAX_KEPT) };
+    let server = match timeout(connection.limits().hello, builder.handshake::<_, Bytes>(stream)).await {
+        Ok(Ok(server)) => server,
+        Ok(Err(error)) => {
+            unreadable(&shared, &Refusal::because(Reason::AmbiguousRequest, error));
+            return;
+        }
+        Err(_) => {
+            unreadable(&shared, &Refusal::of(Reason::AgentTimeout));
+            return;
+        }
+    };
+    run(server, Arc::new(shared), pin!(extended)).await;
+}
+
+async fn run<T: AsyncRead + AsyncWrite + Unpin>(
+    mut server: Server<T, Bytes>,
+    shared: Arc<Shared>,
+    mut extended: Pin<&mut impl Future<Output = bool>>,
+) {
+    let idle = shared.connection.limits().keep_alive;
+    let mut shutdown = shared.connection.shutdown.clone();
+    let mut streams = JoinSet::new();
+    let (mut asked, mut ending) = (false, false);
+    let (mut served, mut taken_back) = (0_u64, 0_u64);
+    let mut quiet_since = Instant::now();
+    loop {
+        let quiet_until = quiet_since + if ending { GOODBYE } else { idle };
+        tokio::select! {
+            accepted = server.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let shared = Arc::clone(&shared);
+                    streams.spawn(async move { Stream::new(&shared, respond).serve(request).await });
+                }
+                Some(Err(error)) => {
+                    if !error.is_io() {
+                        unreadable(&shared, &Refusal::because(Reason::AmbiguousRequest, error));
+                    }
+                    return;
+                }
+                None => return,
+            },
+            Some(ended) = streams.join_next() => {
+                quiet_since = Instant::now();
+                served += 1;
+                taken_back += u64::from(matches!(ended, Ok(Ended::TakenBack)));
+                if taken_back > MAX_TAKEN_BACK && taken_back > served / 2 {
+                    let refusal = Refusal::because(Reason::AmbiguousRequest, "the client takes most of its requests back");
+                    unreadable(&shared, &refusal);
+                    server.abrupt_shutdown(Code::ENHANCE_YOUR_CALM);
+                    streams.abort_all();
+                    let _ = timeout(GOODBYE, std::future::poll_fn(|context| server.poll_closed(context))).await;
+                    return;
+                }
+            }
+            offered = &mut extended, if !asked => {
+                asked = true;
+                if offered {
+                    // Should a change of settings be under way already, the client goes on without.
+                    let _ = server.enable_connect_protocol();
+                }
+            }
+            () = stopped(&mut shutdown), if !ending => {
+                ending = true;
+                server.graceful_shutdown();
+            }
+            () = sleep_until(quiet_until), if streams.is_empty() => {
+                if ending {
+                    return;
+                }
+                ending = true;
+                quiet_since = Instant::now();
+                server.graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // Whoever could say so being gone says it, too.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+fn unreadable(shared: &Shared, refusal: &Refusal) {
+    let snapshot = shared.connection.snapshot();
+    shared.inside.unreadable(&shared.connection, &snapshot, Protocol::H2, refusal);
+}

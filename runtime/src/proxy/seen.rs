@@ -1,0 +1,74 @@
+//! Judges a request whose body was received, as far as it fits the cap.
+
+use std::net::IpAddr;
+
+use outcall_schema::reason::Reason;
+
+use super::coding::{self, Coding, Decoded};
+use super::judge::{self, BodyText, Refusal, Subject};
+use super::upstream::{self, Candidate, Found};
+use crate::snapshot::Snapshot;
+
+/// What was received of a body.
+pub(super) struct Seen {
+    pub(super) content: Vec<u8>,
+    /// Whether that is all of it.
+    pub(super) whole: bool,
+    /// How it is encoded; `None` where that is not known.
+    pub(super) codings: Option<Vec<Coding>>,
+    /// The most bytes that it may stand for.
+    pub(super) cap: usize,
+}
+
+impl Seen {
+    /// The addresses that the request may go to; never none.
+    pub(super) async fn judge(
+        self,
+        snapshot: &Snapshot,
+        subject: &mut Subject,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<Candidate>, Refusal> {
+        let judged = |subject: &Subject| match upstream::judge(snapshot, subject, addresses)? {
+            Found::Allowed(candidates) => Ok(candidates),
+            Found::Undecided | Found::Inside(_) => Err(Refusal::of(Reason::NoRuleAllows)),
+        };
+        let Seen { content, whole, codings, cap } = self;
+        let Some(codings) = codings.filter(|_| whole) else {
+            return unseen(subject, whole.then_some(content.as_slice()), judged);
+        };
+        let decoded = if codings.is_empty() {
+            Decoded::Content(content)
+        } else {
+            let decoded = coding::decoded(codings, content, cap).await;
+            decoded.map_err(|error| Refusal::because(Reason::BodyDecodeFailed, error))?
+        };
+        subject.set_body(match decoded {
+            Decoded::Content(content) => judge::text(&content),
+            Decoded::OverCap => BodyText::Null,
+        });
+        judged(subject)
+    }
+}
+
+/// The addresses for a body that rules see as null: over the cap, or all there and of an unknown encoding.
+fn unseen(
+    subject: &mut Subject,
+    whole: Option<&[u8]>,
+    judged: impl Fn(&Subject) -> Result<Vec<Candidate>, Refusal>,
+) -> Result<Vec<Candidate>, Refusal> {
+    let as_it_is = match whole {
+        Some(content) => {
+            // A server may not know the encoding either and take the bytes as they are, so both readings have to be
+            // allowed.
+            subject.set_body(judge::text(content));
+            Some(judged(subject)?)
+        }
+        None => None,
+    };
+    subject.set_body(BodyText::Null);
+    let mut candidates = judged(subject)?;
+    if let Some(other) = as_it_is {
+        candidates.retain(|candidate| other.iter().any(|other| other.address == candidate.address));
+    }
+    if candidates.is_empty() { Err(Refusal::of(Reason::NoRuleAllows)) } else { Ok(candidates) }
+}
