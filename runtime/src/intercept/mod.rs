@@ -10,6 +10,7 @@ use outcall_schema::host::Host;
 
 pub mod authority;
 pub mod counters;
+pub mod failures;
 pub mod leaves;
 pub mod pool;
 mod tickets;
@@ -19,6 +20,7 @@ pub mod upstream;
 
 pub use authority::{AuthorityError, Files};
 pub use counters::{Counted, Counters};
+pub use failures::Failures;
 pub use leaves::{Leaf, LeafTtl, Leaves};
 pub use pool::Pool;
 pub use trust::Trust;
@@ -33,12 +35,20 @@ pub struct Interception {
     pub upstreams: Upstreams,
     /// Connections to them that can be used again.
     pub pool: Pool,
+    /// What could not be looked into lately.
+    pub failures: Arc<Failures>,
 }
 
 impl Interception {
     /// With these leaves towards agents, and these servers behind.
     pub fn new(leaves: Leaves, upstreams: Upstreams) -> Interception {
-        Interception { leaves: Arc::new(leaves), counters: Arc::default(), upstreams, pool: Pool::default() }
+        Interception {
+            leaves: Arc::new(leaves),
+            counters: Arc::default(),
+            upstreams,
+            pool: Pool::default(),
+            failures: Arc::default(),
+        }
     }
 
     /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens on a thread where nobody

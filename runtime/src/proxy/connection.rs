@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::context::{Context, Limits};
+use super::fallback::Fallen;
 use super::incoming::Incoming;
 use super::judge::{self, Refusal, Subject};
 use super::sniff::{Carries, sniff};
@@ -121,6 +122,14 @@ impl Connection {
     /// Writes the record of what passes, to the address that it goes to: a line too where there is something to be warned of.
     pub(super) fn allowed(&self, snapshot: &Snapshot, subject: &Subject, address: SocketAddr, rule: RuleIndex) {
         self.context.audit.record(&self.passing(snapshot, subject, address, rule));
+    }
+
+    /// Writes the record of a connection that passes as a tunnel because it could not be looked into: always a line.
+    pub(super) fn fell_back(&self, snapshot: &Snapshot, subject: &Subject, fallen: &Fallen) {
+        let Fallen { candidate, failure, .. } = fallen;
+        let record = self.passing(snapshot, subject, candidate.address, candidate.rule);
+        let record = record.with("fallback", "tunnel").with("failure", failure.reason.code());
+        self.context.audit.record(&Record { log: true, ..found(record, failure) });
     }
 
     /// The record of what passes.

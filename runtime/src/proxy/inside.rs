@@ -21,7 +21,7 @@ use super::connection::{Connection, found};
 use super::entry::Entry;
 use super::judge::{Asked, Greeting, Kind, Refusal, Subject};
 use super::request::{Authority, Form, Request};
-use super::{http, http2, verified};
+use super::{fallback, http, http2, verified};
 use crate::audit::Record;
 use crate::intercept::Leaf;
 use crate::intercept::pool::Seat;
@@ -118,6 +118,7 @@ pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, g
     let accepted = match accepted {
         Ok(accepted) => accepted,
         Err(refusal) => {
+            let refusal = fallback::remember(connection, &snapshot, &subject, refusal);
             connection.refused(&snapshot, &subject, &Refusal { rule: refusal.rule.or(Some(rule)), ..refusal });
             return;
         }

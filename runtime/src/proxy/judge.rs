@@ -226,10 +226,7 @@ pub(super) fn at_address(snapshot: &Snapshot, subject: &Subject, address: IpAddr
         Outcome::Undecided if subject.incomplete() => return Ok(Judged::Undecided),
         Outcome::Undecided => return Err(Refusal::of(Reason::NoRuleAllows)),
     };
-    let egress = snapshot.manifest.rule(rule).and_then(|row| row.egress.as_ref());
-    if addr::special(address).is_some() && !egress.is_some_and(|egress| egress.allow_private_ips) {
-        return Err(Refusal { detail: Some(address.to_string()), ..Refusal::by(Reason::PrivateAddress, rule) });
-    }
+    reachable(snapshot, rule, address)?;
     let obligations = snapshot.program.obligations(subject.layer(), &facts);
     match obligations.rules.first() {
         Some(obligation) => Err(Refusal::by(Reason::ObligationUnavailable, *obligation)),
@@ -257,6 +254,33 @@ pub(super) fn could_pass(snapshot: &Snapshot, subject: &Subject, address: IpAddr
     match snapshot.egress(rule) {
         Some(egress) => egress.opens(subject.port) && (public || egress.allow_private_ips),
         None => public,
+    }
+}
+
+fn reachable(snapshot: &Snapshot, rule: RuleIndex, address: IpAddr) -> Result<(), Refusal> {
+    let private = snapshot.egress(rule).is_some_and(|egress| egress.allow_private_ips);
+    if addr::special(address).is_some() && !private {
+        return Err(Refusal { detail: Some(address.to_string()), ..Refusal::by(Reason::PrivateAddress, rule) });
+    }
+    Ok(())
+}
+
+/// Whether a tunnel that is intercepted may pass as it is where that fails, for all that is known so far. What may not is
+/// never resolved for it.
+pub(super) fn may_fall_back(snapshot: &Snapshot, subject: &Subject) -> bool {
+    matches!(subject.kind, Kind::Tunnel(_)) && snapshot.program.fallback(&subject.facts(None)).may_pass()
+}
+
+/// The rule by which a tunnel that is intercepted may pass to this address where interception fails. That rule allows every
+/// request inside as well; see [`outcall_schema::artifact::match_program::MatchProgram::fallback`].
+pub(super) fn falls_back_at(snapshot: &Snapshot, subject: &Subject, address: IpAddr) -> Option<RuleIndex> {
+    if subject.incomplete() || !matches!(subject.kind, Kind::Tunnel(_)) {
+        return None;
+    }
+    let Outcome::Decided(verdict) = snapshot.program.fallback(&subject.facts(Some(address))) else { return None };
+    match settle(snapshot, subject, verdict) {
+        Ok(Judged::Allowed(rule)) => reachable(snapshot, rule, address).ok().map(|()| rule),
+        Ok(Judged::Inside(_) | Judged::Undecided) | Err(_) => None,
     }
 }
 

@@ -21,6 +21,7 @@ mod connection;
 mod context;
 mod entry;
 mod exchange;
+mod fallback;
 mod http;
 mod http2;
 mod incoming;

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, last_words};
+use super::fallback::{self, Fallen};
 use super::hello::{Hello, HelloError, HelloReader};
 use super::incoming::Incoming;
 use super::inside::{self, Greeted};
@@ -63,6 +64,10 @@ async fn transparent(
         Ok(Way::Tunnel(upstream, candidate)) => {
             connection.allowed(&snapshot, &subject, candidate.address, candidate.rule);
             copy(connection, &mut reader, &mut writer, upstream, &bytes).await;
+        }
+        Ok(Way::Fallen(fallen)) => {
+            connection.fell_back(&snapshot, &subject, &fallen);
+            copy(connection, &mut reader, &mut writer, fallen.upstream, &bytes).await;
         }
         Ok(Way::Inside(rule, leaf)) => return Some(Greeted { snapshot, subject, rule, leaf, bytes }),
         Err(refusal) => {
@@ -115,6 +120,10 @@ pub(super) async fn connect(
             connection.allowed(snapshot, &subject, candidate.address, candidate.rule);
             copy(connection, reader, writer, upstream, &bytes).await;
         }
+        Ok((Way::Fallen(fallen), bytes)) => {
+            connection.fell_back(snapshot, &subject, &fallen);
+            copy(connection, reader, writer, fallen.upstream, &bytes).await;
+        }
         Err(refusal) => {
             connection.refused(snapshot, &subject, &refusal);
             // An alert means nothing to a client that does not speak TLS.
@@ -130,33 +139,48 @@ pub(super) async fn connect(
 enum Prepared {
     /// The host's addresses, and the connection where no ClientHello can change the answer.
     Tunnel(Vec<IpAddr>, Option<(TcpStream, Candidate)>),
-    /// It is to be looked into, whatever the ClientHello says; nothing was resolved.
-    Inside(RuleIndex, Arc<Leaf>),
+    /// It is to be looked into, whatever the ClientHello says; nothing was resolved. Without a certificate it may pass as
+    /// a tunnel, which depends on the ClientHello.
+    Inside(RuleIndex, Result<Arc<Leaf>, Refusal>),
 }
 
 /// What becomes of a connection whose ClientHello is known.
 enum Way {
     Tunnel(TcpStream, Candidate),
+    /// A tunnel although it was to be looked into.
+    Fallen(Fallen),
     Inside(RuleIndex, Arc<Leaf>),
 }
 
 async fn prepare(connection: &Connection, snapshot: &Snapshot, subject: &Subject) -> Result<Prepared, Refusal> {
     if let Judged::Inside(rule) = judge::early(snapshot, subject)? {
-        return Ok(Prepared::Inside(rule, inside::leaf(connection, subject, rule).await?));
+        return prepare_inside(connection, snapshot, subject, rule).await;
     }
     let addresses = upstream::addresses(connection, snapshot, subject).await?;
     let dialled = match upstream::judge(snapshot, subject, &addresses)? {
         Found::Allowed(candidates) => Some(upstream::dial(connection, snapshot, &candidates).await?),
-        Found::Inside(rule) => return Ok(Prepared::Inside(rule, inside::leaf(connection, subject, rule).await?)),
+        Found::Inside(rule) => return prepare_inside(connection, snapshot, subject, rule).await,
         Found::Undecided => None,
     };
     Ok(Prepared::Tunnel(addresses, dialled))
 }
 
+async fn prepare_inside(
+    connection: &Connection,
+    snapshot: &Snapshot,
+    subject: &Subject,
+    rule: RuleIndex,
+) -> Result<Prepared, Refusal> {
+    match inside::leaf(connection, subject, rule).await {
+        Err(refusal) if !fallback::is_possible(snapshot, subject, &refusal) => Err(refusal),
+        leaf => Ok(Prepared::Inside(rule, leaf)),
+    }
+}
+
 /// Judges again with the ClientHello known.
 async fn settle(
     connection: &Connection,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     subject: &Subject,
     prepared: Prepared,
 ) -> Result<Way, Refusal> {
@@ -170,20 +194,34 @@ async fn settle(
                     let (stream, candidate) = upstream::dial(connection, snapshot, &candidates).await?;
                     return Ok(Way::Tunnel(stream, candidate));
                 }
-                (Found::Inside(rule), _) => (rule, inside::leaf(connection, subject, rule).await?),
+                (Found::Inside(rule), _) => (rule, inside::leaf(connection, subject, rule).await),
                 (Found::Undecided, _) => return Err(Refusal::of(Reason::NoRuleAllows)),
             }
         }
     };
-    if let Kind::Tunnel(greeting) = &subject.kind {
-        inside::speaks(greeting, rule)?;
+    let speaks = match &subject.kind {
+        Kind::Tunnel(greeting) => inside::speaks(greeting, rule),
+        Kind::Request(_) | Kind::Inside(..) | Kind::Raw => Ok(()),
+    };
+    match leaf.and_then(|leaf| speaks.map(|()| leaf)) {
+        Err(failure) => fallback::tunnel(connection, snapshot, subject, failure).await.map(Way::Fallen),
+        Ok(leaf) => {
+            let Some(failure) = fallback::remembered(connection, snapshot, subject) else {
+                return Ok(Way::Inside(rule, leaf));
+            };
+            let failed = failure.reason;
+            match fallback::tunnel(connection, snapshot, subject, failure).await {
+                Ok(fallen) => Ok(Way::Fallen(fallen)),
+                Err(refusal) if refusal.reason == failed => Ok(Way::Inside(rule, leaf)),
+                Err(refusal) => Err(refusal),
+            }
+        }
     }
-    Ok(Way::Inside(rule, leaf))
 }
 
-async fn reach(connection: &Connection, snapshot: &Snapshot, subject: &Subject) -> Result<Way, Refusal> {
+async fn reach(connection: &Connection, snapshot: &Arc<Snapshot>, subject: &Subject) -> Result<Way, Refusal> {
     let prepared = match judge::early(snapshot, subject)? {
-        Judged::Inside(rule) => Prepared::Inside(rule, inside::leaf(connection, subject, rule).await?),
+        Judged::Inside(rule) => Prepared::Inside(rule, inside::leaf(connection, subject, rule).await),
         Judged::Allowed(_) | Judged::Undecided => {
             Prepared::Tunnel(upstream::addresses(connection, snapshot, subject).await?, None)
         }
@@ -245,7 +283,8 @@ async fn read_hello(
     }
 }
 
-async fn copy(
+/// Passes everything on as it is, the bytes that were received first.
+pub(super) async fn copy(
     connection: &Connection,
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),

@@ -34,6 +34,8 @@ pub(super) const RULES: &str = r#"rules:
 pub(super) struct Inner {
     pub(super) world: World,
     pub(super) trusted: CertificateDer<'static>,
+    /// What vouches for the servers.
+    pub(super) servers_root: CertificateDer<'static>,
     servers: rcgen::Issuer<'static, KeyPair>,
 }
 
@@ -56,7 +58,8 @@ impl Inner {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let mut roots = RootCertStore::empty();
-        roots.add(parameters.self_signed(&key).unwrap().der().clone()).unwrap();
+        let servers_root = parameters.self_signed(&key).unwrap().der().clone();
+        roots.add(servers_root.clone()).unwrap();
         let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
         let wanted = Wanted { algorithm: Algorithm::EcdsaP256, domains, now: SystemTime::now() };
         let issuer = Issuer::new(Authority::make(&wanted).unwrap()).unwrap();
@@ -64,7 +67,7 @@ impl Inner {
         let leaves = Leaves::new(issuer, LeafTtl::default()).unwrap();
         let interception = Interception::new(leaves, Upstreams::new(roots).unwrap());
         let world = World::intercepting(rules, limits, Some(interception)).await;
-        Inner { world, trusted, servers: rcgen::Issuer::new(parameters, key) }
+        Inner { world, trusted, servers_root, servers: rcgen::Issuer::new(parameters, key) }
     }
 
     /// A server's configuration with a certificate that `change` has the last word on.
@@ -88,8 +91,17 @@ impl Inner {
     }
 
     pub(super) fn client_config(&self) -> ClientConfig {
+        self.client_trusting(&self.trusted)
+    }
+
+    /// A client that insists on the server's own certificate.
+    pub(super) fn pinned_config(&self) -> ClientConfig {
+        self.client_trusting(&self.servers_root)
+    }
+
+    fn client_trusting(&self, root: &CertificateDer<'static>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        roots.add(self.trusted.clone()).unwrap();
+        roots.add(root.clone()).unwrap();
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
