@@ -5,5 +5,6 @@ pub mod fixtures;
 pub mod fuzz;
 pub mod generate;
 pub mod golden;
+pub mod load;
 pub mod reference;
 pub mod scale;
