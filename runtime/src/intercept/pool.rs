@@ -109,6 +109,12 @@ impl Pool {
         (Instant::now() < idle.since + IDLE).then_some(idle.stream)
     }
 
+    /// Whether there is an HTTP/1.1 connection, whose server was verified then.
+    pub fn has_http11(&self, place: &Place) -> bool {
+        let now = Instant::now();
+        self.locked().get(place).is_some_and(|kept| kept.http11.iter().any(|idle| now < idle.since + IDLE))
+    }
+
     /// Keeps an HTTP/1.1 connection on which nothing is under way.
     pub fn give(&self, place: &Place, stream: Box<TlsStream<TcpStream>>) {
         let since = Instant::now();

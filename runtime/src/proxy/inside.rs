@@ -1,7 +1,8 @@
 //! TLS connections that are looked into: terminated with a certificate for their one name, each request judged by itself.
 //!
 //! Both sides speak the same protocol, HTTP/1.1 or HTTP/2. Nothing is sent to a server before a request inside was judged
-//! and may pass; where the client offers HTTP/2, the server is asked beforehand whether it speaks it.
+//! and may pass. The server is shaken hands with beforehand where the client offers HTTP/2, and where the connection could
+//! still pass as a tunnel.
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -19,9 +20,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connection, found};
 use super::entry::Entry;
-use super::judge::{Asked, Greeting, Kind, Refusal, Subject};
+use super::fallback::{self, Fallen};
+use super::judge::{self, Asked, Greeting, Kind, Refusal, Subject};
 use super::request::{Authority, Form, Request};
-use super::{fallback, http, http2, verified};
+use super::{http, http2, tunnel, verified};
 use crate::audit::Record;
 use crate::intercept::Leaf;
 use crate::intercept::pool::Seat;
@@ -78,32 +80,48 @@ pub(super) fn speaks(greeting: &Greeting, rule: RuleIndex) -> Result<(), Refusal
     Err(Refusal { rule: Some(rule), ..Refusal::because(Reason::AlpnMismatch, detail) })
 }
 
-/// The protocol to speak on both sides, and with HTTP/2 a place on the connection to the server, if there is one already.
-async fn protocol(
-    connection: &Connection,
-    snapshot: &Snapshot,
-    subject: &Subject,
-    rule: RuleIndex,
-) -> (Protocol, Option<Seat>) {
-    let Kind::Tunnel(greeting) = &subject.kind else { return (Protocol::Http11, None) };
-    let offer = match Offered::of(greeting) {
-        Offered { h2: false, .. } => return (Protocol::Http11, None),
-        Offered { h2: true, http11: true } => Offer::Both,
-        Offered { h2: true, http11: false } => Offer::Only(Protocol::H2),
+/// What to say to a client.
+enum Spoken {
+    /// This protocol, on both sides, and with HTTP/2 a place on the connection to the server, if there is one already.
+    As(Protocol, Option<Seat>),
+    /// Nothing: it passes as a tunnel, as its server cannot be spoken to.
+    Not(Fallen),
+}
+
+/// Finds out what to say to a client. The server is asked where the client could take HTTP/2, and where the connection can
+/// still pass as a tunnel, should the server not be one that can be spoken to.
+async fn spoken(connection: &Connection, snapshot: &Snapshot, subject: &Subject, rule: RuleIndex) -> Spoken {
+    let Kind::Tunnel(greeting) = &subject.kind else { return Spoken::As(Protocol::Http11, None) };
+    let (offer, otherwise) = match Offered::of(greeting) {
+        Offered { h2: false, .. } if !judge::may_fall_back(snapshot, subject) => {
+            return Spoken::As(Protocol::Http11, None);
+        }
+        Offered { h2: false, .. } => (Offer::Only(Protocol::Http11), Protocol::Http11),
+        Offered { h2: true, http11: true } => (Offer::Both, Protocol::Http11),
+        Offered { h2: true, http11: false } => (Offer::Only(Protocol::H2), Protocol::H2),
     };
-    let known = verified::ahead(connection, snapshot, subject, rule, offer).await;
-    match (known, offer) {
+    match verified::ahead(connection, snapshot, subject, rule, offer).await {
+        Ok(Some((Protocol::H2, seat))) => Spoken::As(Protocol::H2, seat),
         // The requests inside will say why there is no connection to the server.
-        (None, Offer::Both) => (Protocol::Http11, None),
-        (None | Some((Protocol::Http11, _)), Offer::Only(only)) => (only, None),
-        (Some(known), _) => known,
+        Ok(_) => Spoken::As(otherwise, None),
+        Err(failure) => match fallback::tunnel(connection, snapshot, subject, failure).await {
+            Ok(fallen) => Spoken::Not(fallen),
+            Err(_) => Spoken::As(otherwise, None),
+        },
     }
 }
 
 /// Serves a connection to be terminated until it ends.
 pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, greeted: Greeted) {
     let Greeted { snapshot, subject, rule, leaf, bytes } = greeted;
-    let (protocol, seat) = protocol(connection, &snapshot, &subject, rule).await;
+    let (protocol, seat) = match spoken(connection, &snapshot, &subject, rule).await {
+        Spoken::As(protocol, seat) => (protocol, seat),
+        Spoken::Not(fallen) => {
+            connection.fell_back(&snapshot, &subject, &fallen);
+            let (mut reader, mut writer) = stream.split();
+            return tunnel::copy(connection, &mut reader, &mut writer, fallen.upstream, &bytes).await;
+        }
+    };
     let patience = connection.limits().hello;
     let accepted = {
         let (reader, writer) = stream.split();

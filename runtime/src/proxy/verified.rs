@@ -74,37 +74,43 @@ pub(super) async fn h2(
 ///
 /// This dials before a request was judged, so only to an address at which some request could pass, and no more is said
 /// there than the name. `None` where that cannot be known.
+///
+/// # Errors
+/// Why there is no connection to an address where something could pass.
 pub(super) async fn ahead(
     connection: &Connection,
     snapshot: &Snapshot,
     subject: &Subject,
     rule: RuleIndex,
     offer: Offer,
-) -> Option<(Protocol, Option<Seat>)> {
-    let pool = &connection.context.interception.as_ref()?.pool;
-    let addresses = addresses(connection, snapshot, subject).await.ok()?;
+) -> Result<Option<(Protocol, Option<Seat>)>, Refusal> {
+    let pool = &interception(connection)?.pool;
+    let addresses = addresses(connection, snapshot, subject).await?;
     let passing = addresses.into_iter().filter(|address| judge::could_pass(snapshot, subject, *address, rule));
     let candidates: Vec<Candidate> =
         passing.map(|address| Candidate { address: SocketAddr::new(address, subject.port), rule }).collect();
     for candidate in &candidates {
         let place = place(connection, subject, candidate.address);
-        if let Some(protocol) = pool.protocol(&place) {
-            return Some((protocol, pool.shared(&place)));
+        let known = match offer {
+            Offer::Only(Protocol::Http11) => pool.has_http11(&place).then_some(Protocol::Http11),
+            Offer::Only(Protocol::H2) | Offer::Both => pool.protocol(&place),
+        };
+        if let Some(protocol) = known {
+            return Ok(Some((protocol, pool.shared(&place).filter(|_| protocol == Protocol::H2))));
         }
     }
     if candidates.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let (stream, candidate) = dial(connection, snapshot, &candidates).await.ok()?;
-    let (stream, protocol) = handshake(connection, stream, subject.host(), offer).await.ok()?;
+    let (stream, candidate) = dial(connection, snapshot, &candidates).await?;
+    let (stream, protocol) = handshake(connection, stream, subject.host(), offer).await?;
     let place = place(connection, subject, candidate.address);
     match protocol {
-        Protocol::H2 => Some((protocol, Some(share(connection, pool, &place, stream).await.ok()?))),
-        Protocol::Http11 => {
-            pool.give_chosen(&place, Box::new(stream));
-            Some((protocol, None))
-        }
+        Protocol::H2 => return Ok(Some((protocol, Some(share(connection, pool, &place, stream).await?)))),
+        Protocol::Http11 if offer == Offer::Both => pool.give_chosen(&place, Box::new(stream)),
+        Protocol::Http11 => pool.give(&place, Box::new(stream)),
     }
+    Ok(Some((protocol, None)))
 }
 
 /// Keeps an HTTP/1.1 connection on which another request can be sent.

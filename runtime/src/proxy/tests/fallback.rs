@@ -1,10 +1,11 @@
 //! Connections to listed hosts that cannot be looked into: which pass as a tunnel, and which never do.
 
 use outcall_schema::host::Host;
+use rcgen::{CertificateParams, KeyPair};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
-use super::inside::{Inner, get, handshake};
+use super::inside::{Inner, get, handshake, server_config, serving};
 use super::*;
 use crate::intercept::Failures;
 
@@ -70,7 +71,12 @@ async fn a_client_that_pins_fails_once_and_then_passes_as_a_tunnel() {
 async fn another_host_port_or_policy_knows_nothing_of_a_failure() {
     let rules = listed("") + &allow("other", "http.host == \"b.example\"");
     let inner = Inner::new(&rules.replace("[a.example]", "[a.example, b.example]")).await;
-    let (one, two) = (inner.upstream(|_| OK.to_owned()).await, inner.upstream(|_| OK.to_owned()).await);
+    let server = || {
+        let names = vec!["a.example".to_owned(), "b.example".to_owned()];
+        let both = CertificateParams::new(names).unwrap().subject_alt_names;
+        serving(inner.server("a.example", |it| it.subject_alt_names = both), |_| OK.to_owned())
+    };
+    let (one, two) = (server().await, server().await);
     assert_eq!(connect(&inner, inner.pinned_config(), one.port()).await, None);
     assert!(connect(&inner, inner.pinned_config(), one.port()).await.is_some());
     // What does not fail is looked into as ever.
@@ -133,7 +139,7 @@ async fn without_a_certificate_for_the_host_or_a_protocol_in_common_it_passes_as
     let inner = Inner::new(&listed("")).await;
     let mut server = inner.server("a.example", |_| {});
     server.alpn_protocols = vec![b"irc".to_vec()];
-    let upstream = super::inside::serving(server, |_| OK.to_owned()).await;
+    let upstream = serving(server, |_| OK.to_owned()).await;
     let mut client = inner.pinned_config();
     client.alpn_protocols = vec![b"irc".to_vec()];
     assert!(connect(&inner, client, upstream.port()).await.is_some());
@@ -152,6 +158,85 @@ async fn a_connection_that_was_redirected_falls_back_likewise() {
         eventually(|| inner.world.records().len() == 1 + usize::from(takes_it)).await;
     }
     assert_eq!(fallen(&inner)[0].1, "client_handshake_failed");
+}
+
+/// A client that trusts this certificate alone and offers these protocols.
+fn trusting(root: &CertificateDer<'static>, protocols: &[&str]) -> ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    config
+}
+
+/// A server that nobody vouches for, and its certificate.
+async fn self_signed() -> (Upstream, CertificateDer<'static>) {
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let config = server_config(vec![own.der().clone()], &key);
+    (serving(config, |_| OK.to_owned()).await, own.der().clone())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_verified_is_left_to_the_client() {
+    for protocols in [&[][..], &["http/1.1"], &["h2", "http/1.1"]] {
+        let inner = Inner::new(&listed("")).await;
+        let (upstream, own) = self_signed().await;
+        assert!(connect(&inner, trusting(&own, protocols), upstream.port()).await.is_some(), "{protocols:?}");
+        // A client that trusts the authority alone is not shown that certificate as if it were a good one.
+        assert_eq!(connect(&inner, trusting(&inner.trusted, protocols), upstream.port()).await, None, "{protocols:?}");
+        let fallen = fallen(&inner);
+        assert!(
+            fallen
+                .iter()
+                .all(|(rule, failure, _)| (rule.as_str(), failure.as_str()) == ("web", "upstream_handshake_failed"))
+        );
+        // Each time the proxy tried first, and then the client itself.
+        assert_eq!((fallen.len(), upstream.connections(), upstream.received().len()), (2, 4, 1));
+        assert_eq!(inner.world.refusals(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_other_protocols_is_left_to_the_client() {
+    let inner = Inner::new(&listed("")).await;
+    let mut server = inner.server("a.example", |_| {});
+    server.alpn_protocols = vec![b"irc".to_vec()];
+    let upstream = serving(server, |_| OK.to_owned()).await;
+    let client = trusting(&inner.servers_root, &["http/1.1", "irc"]);
+    assert!(connect(&inner, client, upstream.port()).await.is_some());
+    assert_eq!(fallen(&inner)[0].1, "alpn_mismatch");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_verified_is_refused_inside_where_nothing_falls_back() {
+    let inner = Inner::new(&listed("").replace("hosts:", "strict: [a.example], hosts:")).await;
+    let (upstream, _) = self_signed().await;
+    let mut client = inner.open(upstream.port()).await;
+    // Nothing is dialled before a request.
+    assert_eq!(upstream.connections(), 0);
+    let answer = client.ask(&get(upstream.port(), "/")).await;
+    assert!(answer.contains("X-Outcall-Failure-Reason: upstream_handshake_failed\r\n"), "{answer}");
+    assert_eq!((fallen(&inner).len(), upstream.connections(), upstream.received().len()), (0, 1, 0));
+}
+
+#[tokio::test]
+async fn the_connection_that_the_server_was_verified_on_carries_the_requests() {
+    let inner = Inner::new(&listed("")).await;
+    let upstream = inner.upstream(|_| OK.to_owned()).await;
+    let mut client = inner.open(upstream.port()).await;
+    for _ in 0..3 {
+        assert_eq!(client.ask(&get(upstream.port(), "/")).await, OK);
+    }
+    assert_eq!((upstream.connections(), upstream.received().len(), fallen(&inner).len()), (1, 3, 0));
+    // A server that cannot be reached is none that cannot be spoken to.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let answer = inner.open(gone).await.ask(&get(gone, "/")).await;
+    assert!(answer.contains("X-Outcall-Failure-Reason: upstream_unreachable\r\n"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]
