@@ -5,6 +5,7 @@ mod asked;
 mod ca;
 mod compile;
 mod completions;
+mod daemon;
 mod diff;
 mod explain;
 mod fix;
@@ -14,6 +15,7 @@ mod lsp;
 mod output;
 mod policies;
 mod presets;
+mod proxy;
 mod query;
 mod rewrite;
 mod run;
@@ -21,9 +23,11 @@ mod schema;
 mod test;
 mod why;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use daemon::Daemon;
 use output::Output;
 
 /// Decides what an agent may reach, and proves it.
@@ -41,9 +45,14 @@ use output::Output;
   1  failed, or findings that fail; for `why`, it is refused; for `query`, there is none
   2  called wrongly, or something could not be read or written
   3  `diff --deny widening` found that something becomes reachable
+  6  there is no such thing; for `ca`, no authority
 What `outcall run` started ends it with its own."
 )]
 struct Cli {
+    /// Where outcalld serves: `outcall run` makes this socket [default: none], other commands ask there [default:
+    /// /run/outcall/host.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,6 +70,7 @@ enum Command {
     Lsp(lsp::Args),
     Man(completions::ManArgs),
     Presets(presets::Args),
+    Proxy(proxy::Args),
     Query(query::Args),
     Run(run::Args),
     Schema(schema::Args),
@@ -86,8 +96,9 @@ enum Exit {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = Output::new();
+    let socket = cli.socket.as_deref();
     let exit = match cli.command {
-        Command::Ca(args) => ca::run(&args, &mut out),
+        Command::Ca(args) => ca::run(&args, socket, &mut out),
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
         Command::Diff(args) => diff::run(&args, &mut out),
@@ -98,8 +109,9 @@ fn main() -> ExitCode {
         Command::Lsp(args) => lsp::run(&args),
         Command::Man(args) => completions::man(&args),
         Command::Presets(args) => presets::run(&args, &mut out),
+        Command::Proxy(args) => proxy::run(&args, &Daemon::at(socket), &mut out),
         Command::Query(args) => query::run(&args, &mut out),
-        Command::Run(args) => run::run(&args),
+        Command::Run(args) => run::run(&args, socket),
         Command::Schema(args) => schema::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Why(args) => why::run(&args, &mut out),

@@ -69,7 +69,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 const RESOLVERS_MAX: usize = 3;
 const DNS_PORT: u16 = 53;
 
-pub(crate) fn run(args: &Args) -> Exit {
+pub(crate) fn run(args: &Args, socket: Option<&Path>) -> Exit {
     let upstreams = match upstreams(args) {
         Ok(upstreams) => upstreams,
         Err(why) => {
@@ -97,6 +97,7 @@ pub(crate) fn run(args: &Args) -> Exit {
     if let Some(log) = &args.log {
         command.arg(option("log", log));
     }
+    command.args(socket.map(|socket| option("socket", socket)));
     command.args(upstreams.iter().map(|upstream| format!("--dns-upstream={upstream}")));
     for (name, file) in [("ca-cert", &args.ca_cert), ("ca-key", &args.ca_key), ("upstream-ca", &args.upstream_ca)] {
         command.args(file.as_ref().map(|file| option(name, file)));

@@ -3,6 +3,7 @@
 //! Invariant: no parser of YAML, CEL or regular expressions is part of this crate. Policies arrive compiled.
 #![deny(unsafe_code)]
 
+pub mod api;
 pub mod audit;
 pub mod dial;
 pub mod direct;

@@ -1,5 +1,6 @@
 //! `outcall ca`: the certificate authority of interception, from its making to its end.
 
+mod running;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use self::store::{CURRENT, NEXT, Names};
 use crate::Exit;
+use crate::daemon::Daemon;
 use crate::output::{Output, complain};
 
 /// Make and look after the certificate authority with which TLS is intercepted
@@ -32,13 +34,16 @@ enum Command {
     Init(Init),
     /// Print the certificates that clients have to trust, as PEM
     ///
-    /// After `outcall ca rotate` these are two. The exit status is 6 when there is no authority.
+    /// After `outcall ca rotate` these are two. The exit status is 6 when there is no authority. With `--socket` and
+    /// without `--dir` it is the certificate that the `outcalld` there signs with.
     Bundle(Place),
     /// Say which authority there is and whether it can be used
     ///
     /// Looks at the files. `loaded` says that the certificate and the key can be read, belong together and are valid, as
-    /// `outcalld` would find them. `leaf_cache_size` and `leaf_cache_max` are known to a running `outcalld` alone, which
-    /// is not asked: they are null. The exit status is 6 when there is no authority, and 1 when it cannot be used.
+    /// `outcalld` would find them. `leaf_cache_size` and `leaf_cache_max` are what a running `outcalld` says that signs
+    /// with this very authority, and null where there is none. With `--socket` and without `--dir` all of it is what the
+    /// `outcalld` there says, of an authority in memory too. The exit status is 6 when there is no authority, and 1 when it
+    /// cannot be used.
     Status(Status),
     /// Make a new authority beside the old one, so that clients can be told to trust it in time
     ///
@@ -118,13 +123,17 @@ impl Kind {
 
 type Failure = (Exit, String);
 
-pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
-    let done = match &args.command {
-        Command::Init(args) => init(args, out),
-        Command::Bundle(args) => bundle(args, out),
-        Command::Status(args) => status(args, out),
-        Command::Rotate(args) => rotate(args, out),
-        Command::Retire(args) => retire(args, out),
+pub(crate) fn run(args: &Args, socket: Option<&Path>, out: &mut Output) -> Exit {
+    let done = match (&args.command, socket) {
+        (Command::Bundle(Place { dir: None }), Some(_)) => running::bundle(&Daemon::at(socket), out),
+        (Command::Status(Status { place: Place { dir: None }, json }), Some(_)) => {
+            running::status(&Daemon::at(socket), *json, out)
+        }
+        (Command::Status(args), _) => status(args, socket, out),
+        (Command::Init(args), _) => init(args, out),
+        (Command::Bundle(args), _) => bundle(args, out),
+        (Command::Rotate(args), _) => rotate(args, out),
+        (Command::Retire(args), _) => retire(args, out),
     };
     done.unwrap_or_else(|(exit, why)| {
         complain(why);
@@ -240,9 +249,10 @@ fn bundle(args: &Place, out: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn status(args: &Status, out: &mut Output) -> Result<Exit, Failure> {
+fn status(args: &Status, socket: Option<&Path>, out: &mut Output) -> Result<Exit, Failure> {
     let directory = directory(args.place.dir.as_deref())?;
     let current = current(&directory)?;
+    let kept = running::kept(socket, &current)?;
     let usable = authority(&directory, CURRENT, current.clone())
         .and_then(|authority| Issuer::new(authority).map_err(|why| (Exit::Failed, why.to_string())));
     let problem = usable.err().map(|(_, why)| why);
@@ -254,8 +264,8 @@ fn status(args: &Status, out: &mut Output) -> Result<Exit, Failure> {
             members.insert("loaded".to_owned(), json!(problem.is_none()));
             members.insert("problem".to_owned(), json!(problem));
             members.insert("next".to_owned(), next.as_ref().map_or(Value::Null, described));
-            members.insert("leaf_cache_size".to_owned(), Value::Null);
-            members.insert("leaf_cache_max".to_owned(), Value::Null);
+            members.insert("leaf_cache_size".to_owned(), json!(kept.as_ref().map(|kept| kept.leaf_cache_size)));
+            members.insert("leaf_cache_max".to_owned(), json!(kept.as_ref().map(|kept| kept.leaf_cache_max)));
         }
         out.json(&document);
         return Ok(exit);
@@ -272,6 +282,9 @@ fn status(args: &Status, out: &mut Output) -> Result<Exit, Failure> {
     show("authority", &current);
     if let Some(next) = &next {
         show("next", next);
+    }
+    if let Some(kept) = &kept {
+        out.line(running::in_use(kept));
     }
     match &problem {
         Some(why) => out.line(format_args!("cannot be used: {why}")),

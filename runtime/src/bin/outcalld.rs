@@ -37,6 +37,9 @@ struct Sandbox {
     /// Append one JSON line for each refusal, and for each request inside TLS, to this file.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Serve the operator's API on a unix socket at this path, for the same user and root alone.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// A resolver to ask for allowed names, `IP` or `IP:PORT`; may be repeated.
     #[arg(long, value_name = "IP[:PORT]", required = true, value_parser = upstream)]
     dns_upstream: Vec<SocketAddr>,
@@ -80,6 +83,7 @@ fn main() {
         remove_artifacts,
         name,
         log,
+        socket,
         dns_upstream: upstreams,
         ca_cert,
         ca_key,
@@ -98,6 +102,7 @@ fn main() {
         remove_artifacts,
         name,
         log,
+        socket,
         upstreams,
         authority,
         upstream_ca,

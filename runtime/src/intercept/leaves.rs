@@ -121,6 +121,9 @@ impl std::fmt::Debug for Leaves {
 }
 
 impl Leaves {
+    /// How many leaves are kept at most.
+    pub const MAX: usize = MAX;
+
     /// Leaves of this authority.
     ///
     /// # Errors

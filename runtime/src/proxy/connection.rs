@@ -172,7 +172,7 @@ pub(super) fn reset(stream: &TcpStream) {
 
 /// Writes last words and closes. What the client is still sending is read and thrown away for a moment: closing with
 /// unread bytes would reset the connection and could take the last words with it (RFC 9112, section 9.6).
-pub(super) async fn last_words(
+pub(crate) async fn last_words(
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
     words: &[u8],

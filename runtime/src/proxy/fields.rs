@@ -149,14 +149,14 @@ pub(super) enum Values {
 
 /// Looks for the end of a head while its bytes come in.
 #[derive(Debug, Default)]
-pub(super) struct EndOfHead {
+pub(crate) struct EndOfHead {
     scanned: usize,
     line: usize,
 }
 
 impl EndOfHead {
     /// The head's length with its empty line, if that has been received; `bytes` must begin as in the calls before.
-    pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+    pub(crate) fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         for (at, byte) in bytes.iter().enumerate().skip(self.scanned) {
             if at >= MAX_HEAD_BYTES {
                 return Err(HeadError::TooLarge);

@@ -40,5 +40,6 @@ mod verified;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use connection::last_words;
 pub use context::{Context, Limits, Mode};
 pub use listen::serve;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::api::SocketError;
 use crate::kernel::ruleset::RulesetError;
 
 /// Why there is no sandbox.
@@ -46,6 +47,9 @@ pub enum SandboxError {
         /// Why.
         why: String,
     },
+    /// The operator's API cannot be served.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// The command does not exist.
     #[error("`{0}` was not found")]
     NotFound(String),
@@ -89,6 +93,7 @@ impl SandboxError {
             | SandboxError::Ruleset(_)
             | SandboxError::Policy { .. }
             | SandboxError::Interception { .. }
+            | SandboxError::Socket(_)
             | SandboxError::Gone => 1,
         }
     }

@@ -48,6 +48,8 @@ pub struct Options {
     pub name: String,
     /// Where audit records go; nowhere when absent, as the summary needs only counts.
     pub log: Option<PathBuf>,
+    /// Where the operator's API is served; nowhere when absent.
+    pub socket: Option<PathBuf>,
     /// The resolvers outside, asked in this order.
     pub upstreams: Vec<SocketAddr>,
     /// The authority for policies that look inside TLS; absent for one that is made for this run and never written.

@@ -35,19 +35,22 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Looks around in the host's namespaces.
+    /// Looks around in the host's namespaces. `own` is where a socket will be by the time that they are entered.
     ///
     /// # Errors
     /// What reading `/proc/net/unix` says.
-    pub(super) fn look() -> io::Result<Outside> {
-        let table = fs::read("/proc/net/unix")?;
-        Ok(Outside { sockets: bound_sockets(&table), root: rustix::process::geteuid().is_root() })
+    pub(super) fn look(own: Option<&Path>) -> io::Result<Outside> {
+        let mut sockets = bound_sockets(&fs::read("/proc/net/unix")?);
+        sockets.extend(own.map(Path::to_owned));
+        sockets.sort();
+        sockets.dedup();
+        Ok(Outside { sockets, root: rustix::process::geteuid().is_root() })
     }
 }
 
-/// The paths in the kernel's table of unix sockets (proc_pid_net(5)), each once. Abstract names begin with `@`.
+/// The paths in the kernel's table of unix sockets (proc_pid_net(5)). Abstract names begin with `@`.
 fn bound_sockets(table: &[u8]) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = table
+    table
         .split(|byte| *byte == b'\n')
         .skip(1)
         .filter_map(|mut line| {
@@ -58,10 +61,7 @@ fn bound_sockets(table: &[u8]) -> Vec<PathBuf> {
             }
             line.get(1..).filter(|path| path.starts_with(b"/")).map(|path| PathBuf::from(OsStr::from_bytes(path)))
         })
-        .collect();
-    paths.sort();
-    paths.dedup();
-    paths
+        .collect()
 }
 
 /// Arranges the mount namespace that this process has just been put into.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use super::maps::Maps;
 use super::mounts::Outside;
 use super::refusals::Refusals;
 use super::{Options, SandboxError, intercepting, ruleset, summary};
+use crate::api::{self, Api, Place, Socket};
 use crate::audit::Audit;
 use crate::dial::Dialer;
 use crate::direct::Direct;
@@ -62,17 +64,20 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
     }
     let unusable = || policy_error(options, "outcall.nft has no policy part".to_owned());
     let log = options.log.as_deref().map(open_log).transpose()?;
+    let place = options.socket.as_deref().map(Place::find).transpose()?;
     let plan = Plan {
         command: options.command.clone(),
         maps: Maps::of_caller().map_err(step("read the user maps"))?,
-        outside: Outside::look().map_err(step("look for unix sockets"))?,
+        outside: Outside::look(place.as_ref().map(Place::path)).map_err(step("look for unix sockets"))?,
         ruleset: ruleset::text(ruleset::policy_part(&snapshot.nft).ok_or_else(unusable)?),
     };
     let sandbox = Sandbox::start(&plan)?;
     privilege::hide().map_err(step("hide the supervisor"))?;
     // In a session of its own, no signal to the agent's group reaches this process.
     rustix::process::setsid().map_err(|error| step("leave the session")(error.into()))?;
-    // Nothing is forked from here on, so threads may start, and a key that comes into memory stays in this process.
+    // Nothing is forked from here on, so threads may start, and a key that comes into memory stays in this process. The
+    // operator's socket, too; process 1 covers it for the command on the next word.
+    let socket = place.as_ref().map(Place::bind).transpose()?;
     let (interception, trust) = match snapshot.manifest.needs.ca {
         true => intercepting::prepare(options).map(|(interception, trust)| (Some(interception), Some(trust)))?,
         false => (None, None),
@@ -93,7 +98,9 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
         Some((Message::Failed(status, text), _)) => return Err(SandboxError::Command { status, text }),
         _ => return Err(SandboxError::Gone),
     };
-    let enforcing = Enforcing { policy: in_force(snapshot), audit, direct: Direct::default(), interception, options };
+    let operator = socket.as_ref().map(Socket::listener).transpose().map_err(step("share the socket"))?;
+    let policy = in_force(snapshot);
+    let enforcing = Enforcing { policy, audit, direct: Direct::default(), interception, operator, options };
     let ended = runtime.block_on(enforcing.run(front, sandbox, sockets));
     runtime.shutdown_timeout(WIND_DOWN);
     if let Err(error) = enforcing.audit.flush() {
@@ -185,6 +192,8 @@ struct Enforcing<'a> {
     audit: Audit,
     direct: Direct,
     interception: Option<Interception>,
+    /// Where the operator asks.
+    operator: Option<UnixListener>,
     options: &'a Options,
 }
 
@@ -259,6 +268,9 @@ impl Enforcing<'_> {
         serving.spawn(filter.serve(udp, tcp));
         for listener in proxy {
             serving.spawn(proxy::serve(listener, Mode::Either, context.clone(), shutdown.clone()));
+        }
+        if let Some(operator) = &self.operator {
+            serving.spawn(api::serve(operator.try_clone()?, Api { interception: self.interception.clone() }));
         }
         match serving.join_next().await {
             Some(Ok(Err(error))) => Err(error),

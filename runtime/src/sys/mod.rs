@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod filter;
 pub mod mount;
 pub mod netlink;
+pub mod peer;
 pub mod privilege;
 pub mod process;
 pub mod signal;
