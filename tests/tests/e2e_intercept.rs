@@ -231,6 +231,53 @@ fn a_bypassed_host_is_tunnelled_and_a_client_that_trusts_nobody_else_is_named() 
 }
 
 #[test]
+fn a_listed_host_falls_back_to_a_tunnel_where_that_opens_nothing() {
+    let mut world = World::new();
+    let rules = r#"
+version: "1"
+interception:
+  hosts: ["allowed.test", "other.test", "only6.test", "only4.test"]
+  strict: ["only6.test"]
+rules:
+  - id: no-secret
+    condition: http.host == "only4.test" && http.path.startsWith("/secret")
+    action: block
+  - id: web
+    condition: http.host in ["allowed.test", "other.test", "only6.test", "only4.test"]
+    action: allow
+"#;
+    let ca = world.ca();
+    let pinned = format!("curl -sS --cacert {}", ca.display());
+    let ran = Outcall::new(&world, rules).sh(&format!(
+        "for host in allowed only6 only4; do for time in 1 2; do {pinned} https://$host.test/$time; echo \"$host $?\"; done; done
+         {pinned} -k https://other.test/unverified; curl -sS https://other.test/refused; echo \"other $?\""
+    ));
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    // curl ends with 60 where it does not trust the certificate that it is shown.
+    assert_eq!(lines.first(), Some(&"allowed 60"), "{ran}");
+    assert!(lines.get(1).is_some_and(|line| line.contains("saw GET /2 for allowed.test")), "{ran}");
+    assert!(ran.stdout.contains("allowed 0"), "{ran}");
+    assert_eq!((ran.stdout.matches("only6 60").count(), ran.stdout.matches("only4 60").count()), (2, 2), "{ran}");
+    assert!(ran.stdout.contains("saw GET /unverified for other.test") && ran.stdout.contains("other 60"), "{ran}");
+    assert_eq!(reason(&ran), ["client_handshake_failed"; 5], "{ran}");
+    let of = |record: &Value, name: &str| record.pointer(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let fallen: Vec<[String; 4]> = ran
+        .audit
+        .iter()
+        .filter(|record| of(record, "/request/fallback") == "tunnel")
+        .map(|record| ["/request/http/host", "/request/failure", "/rule", "/decision"].map(|name| of(record, name)))
+        .collect();
+    let expected = [
+        ["allowed.test", "client_handshake_failed", "web", "allow"],
+        ["other.test", "upstream_handshake_failed", "web", "allow"],
+        ["other.test", "upstream_handshake_failed", "web", "allow"],
+    ];
+    assert_eq!(fallen, expected, "{ran}");
+    let requests: Vec<String> = world.arrived().into_iter().filter(|line| !line.starts_with("tls ")).collect();
+    assert_eq!(requests, ["GET /2 allowed.test", "GET /unverified other.test"], "{ran}");
+}
+
+#[test]
 fn what_is_not_tls_and_http_1_is_refused_inside_the_tunnel() {
     let mut world = World::new();
     let ran = sh(
