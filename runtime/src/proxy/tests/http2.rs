@@ -252,7 +252,9 @@ async fn each_stream_is_judged_by_itself_and_passes_as_it_came() {
     assert_eq!(server.upstream.connections(), 1, "one connection to the server carries all");
     let refusals = [("no-secret", "blocked_by_rule"), ("default", "no_rule_allows"), ("default", "no_rule_allows")];
     inner.world.assert_refusals(&refusals);
-    assert_eq!(inner.world.records()[0]["request"]["http"]["path"], "/secret/x");
+    let records = inner.world.records();
+    let blocked = records.iter().find(|record| record["rule"] == "no-secret").unwrap();
+    assert_eq!((&blocked["request"]["http"]["path"], &blocked["protocol"]), (&"/secret/x".into(), &"h2".into()));
     assert_eq!(inner.world.passed(), 4);
 }
 
