@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use criterion::{BenchmarkId, Criterion};
+use outcall_runtime::intercept::upstream::Protocol;
 use outcall_runtime::intercept::{LeafTtl, Leaves};
 use outcall_schema::ca::{Algorithm, Authority, Issuer, Wanted};
 use outcall_schema::host::Host;
@@ -110,7 +111,7 @@ fn handshake(criterion: &mut Criterion) {
     config.resumption = rustls::client::Resumption::disabled();
     for (kind, config) in [("full", Arc::new(config)), ("resumed", resuming)] {
         group.bench_function(BenchmarkId::from_parameter(kind), |bencher| {
-            bencher.iter(|| shake(&config, &name, leaves.leaf(&host).expect("a leaf").server_config()));
+            bencher.iter(|| shake(&config, &name, leaves.leaf(&host).expect("a leaf").server_config(Protocol::Http11)));
         });
     }
     group.finish();

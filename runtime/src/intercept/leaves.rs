@@ -15,13 +15,12 @@ use rustls::server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCert
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
 use super::tickets::HostTickets;
+use super::upstream::Protocol;
 
 /// How many leaves are kept. Each takes some 2 KiB.
 const MAX: usize = 1024;
 /// How far leaves are dated back, for clients whose clock is behind.
 const BACKDATED: Duration = Duration::from_secs(86_400);
-/// The protocols offered inside, the better first (RFC 7301).
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// How long leaves are valid, counted from when they are minted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,8 @@ pub enum LeavesError {
 #[derive(Debug)]
 pub struct Leaf {
     certified: Arc<CertifiedKey>,
-    config: Arc<ServerConfig>,
+    http11: Arc<ServerConfig>,
+    h2: Arc<ServerConfig>,
     not_before: SystemTime,
     /// When a request mints another.
     stale_at: SystemTime,
@@ -69,16 +69,13 @@ impl Leaf {
         &self.certified
     }
 
-    /// What a handshake for this host needs: TLS 1.2 and 1.3, `h2` and `http/1.1`. Sessions are resumed for this host alone.
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
-    }
-
-    /// The same with these protocols alone, for an upstream that speaks only one.
-    pub fn server_config_with(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
-        let mut config = ServerConfig::clone(&self.config);
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        Arc::new(config)
+    /// What a handshake for this host needs: TLS 1.2 and 1.3, and this protocol alone (RFC 7301). Sessions are resumed for this
+    /// host alone.
+    pub fn server_config(&self, protocol: Protocol) -> Arc<ServerConfig> {
+        match protocol {
+            Protocol::Http11 => Arc::clone(&self.http11),
+            Protocol::H2 => Arc::clone(&self.h2),
+        }
     }
 
     fn is_fresh(&self, now: SystemTime) -> bool {
@@ -136,7 +133,6 @@ impl Leaves {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
-        base.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         // Tickets keep nothing here, however many clients come.
         base.session_storage = Arc::new(NoServerSessionStorage {});
         let intermediates =
@@ -165,6 +161,21 @@ impl Leaves {
     /// [`CaError::NotPermitted`], [`CaError::Expired`] when the authority's own time is over, and [`CaError::Making`].
     pub fn leaf(&self, host: &Host) -> Result<Arc<Leaf>, CaError> {
         self.leaf_at(host, SystemTime::now())
+    }
+
+    /// The leaf for a host if it is kept and nobody is minting it just now. Never waits.
+    pub fn kept(&self, host: &Host) -> Option<Arc<Leaf>> {
+        let now = SystemTime::now();
+        self.issuer.certificate().valid_at(now).ok()?;
+        let slot = {
+            let mut cache = lock(&self.cache);
+            cache.turn += 1;
+            let used = cache.turn;
+            let entry = cache.entries.get_mut(host)?;
+            entry.used = used;
+            Arc::clone(&entry.slot)
+        };
+        slot.try_lock().ok()?.as_ref().filter(|leaf| leaf.is_fresh(now)).map(Arc::clone)
     }
 
     fn leaf_at(&self, host: &Host, now: SystemTime) -> Result<Arc<Leaf>, CaError> {
@@ -242,9 +253,15 @@ impl Leaves {
         let mut config = self.base.clone();
         config.cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
         config.ticketer = Arc::new(HostTickets::new(host, Arc::clone(&self.tickets)));
+        let speaking = |protocol: Protocol| {
+            let mut config = config.clone();
+            config.alpn_protocols = vec![protocol.alpn().to_vec()];
+            Arc::new(config)
+        };
+        let (http11, h2) = (speaking(Protocol::Http11), speaking(Protocol::H2));
         // A client whose clock is ahead still accepts it; near the authority's end a new one would be valid no longer.
         let renewal = if not_after < authority.not_after() { self.ttl / 4 } else { Duration::ZERO };
-        Ok(Leaf { certified, config: Arc::new(config), not_before, stale_at: not_after - renewal })
+        Ok(Leaf { certified, http11, h2, not_before, stale_at: not_after - renewal })
     }
 }
 

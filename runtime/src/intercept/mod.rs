@@ -52,11 +52,14 @@ impl Interception {
     }
 
     /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens on a thread where nobody
-    /// waits for another.
+    /// waits for another; one that is kept is there at once.
     ///
     /// # Errors
     /// As [`Leaves::leaf`].
     pub async fn leaf(&self, host: &Host) -> Result<Arc<Leaf>, CaError> {
+        if let Some(kept) = self.leaves.kept(host) {
+            return Ok(kept);
+        }
         let (leaves, host) = (Arc::clone(&self.leaves), host.clone());
         let minted = tokio::task::spawn_blocking(move || leaves.leaf(&host)).await;
         minted.unwrap_or(Err(CaError::Making))

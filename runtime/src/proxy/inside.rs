@@ -126,7 +126,7 @@ pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, g
     let accepted = {
         let (reader, writer) = stream.split();
         let joined = tokio::io::join(Cursor::new(bytes).chain(reader), writer);
-        let acceptor = TlsAcceptor::from(leaf.server_config_with(&[protocol.alpn()]));
+        let acceptor = TlsAcceptor::from(leaf.server_config(protocol));
         match timeout(patience, acceptor.accept(joined)).await {
             Ok(Ok(accepted)) => same_name(&subject, accepted.get_ref().1.server_name()).map(|()| accepted),
             Ok(Err(error)) => Err(failed(&error)),

@@ -80,15 +80,18 @@ fn a_client_that_trusts_the_authority_accepts_each_kind_of_host() {
     let long = [["x"; 60].concat(), ["y"; 60].concat(), "example".to_owned()].join(".");
     for name in ["a.example", "192.0.2.1", "2001:db8::1", long.as_str()] {
         let leaf = leaves.leaf(&host(name)).unwrap();
-        let shaken = shake(Arc::clone(&config), name, leaf.server_config()).unwrap();
+        let shaken = shake(Arc::clone(&config), name, leaf.server_config(Protocol::Http11)).unwrap();
         assert_eq!(shaken.client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
-        assert_eq!(shaken.client.alpn_protocol(), Some(b"h2".as_slice()));
+        assert_eq!(shaken.client.alpn_protocol(), Some(b"http/1.1".as_slice()));
         assert_eq!(shaken.client.peer_certificates().unwrap().len(), 1, "clients have the root");
     }
     let leaf = leaves.leaf(&host("a.example")).unwrap();
-    assert!(shake(Arc::clone(&config), "b.example", leaf.server_config()).is_err(), "one host and no other");
-    let only = leaf.server_config_with(&[b"http/1.1"]);
-    assert_eq!(shake(config, "a.example", only).unwrap().client.alpn_protocol(), Some(b"http/1.1".as_slice()));
+    assert!(
+        shake(Arc::clone(&config), "b.example", leaf.server_config(Protocol::Http11)).is_err(),
+        "one host and no other"
+    );
+    let only = leaf.server_config(Protocol::H2);
+    assert_eq!(shake(config, "a.example", only).unwrap().client.alpn_protocol(), Some(b"h2".as_slice()));
 }
 
 #[test]
@@ -103,9 +106,9 @@ fn tls_1_2_is_spoken_too() {
         .with_no_client_auth();
     let config = Arc::new(config);
     let a = leaves.leaf(&host("a.example")).unwrap();
-    let first = shake(Arc::clone(&config), "a.example", a.server_config()).unwrap();
+    let first = shake(Arc::clone(&config), "a.example", a.server_config(Protocol::Http11)).unwrap();
     assert_eq!(first.client.protocol_version(), Some(ProtocolVersion::TLSv1_2));
-    let second = shake(config, "a.example", a.server_config()).unwrap();
+    let second = shake(config, "a.example", a.server_config(Protocol::Http11)).unwrap();
     assert_eq!(second.server.handshake_kind(), Some(HandshakeKind::Resumed));
 }
 
@@ -152,7 +155,7 @@ fn a_session_is_resumed_for_its_host_and_for_no_other() {
         let config = Arc::new(config);
         let (a, b) = (leaves.leaf(&host("a.example")).unwrap(), leaves.leaf(&host("b.example")).unwrap());
         let kind = |name: &str, leaf: &Leaf| {
-            shake(Arc::clone(&config), name, leaf.server_config()).unwrap().server.handshake_kind()
+            shake(Arc::clone(&config), name, leaf.server_config(Protocol::Http11)).unwrap().server.handshake_kind()
         };
         assert_eq!(kind("a.example", &a), Some(HandshakeKind::Full));
         assert_eq!(kind("a.example", &a), Some(HandshakeKind::Resumed));
@@ -168,7 +171,7 @@ fn a_leaf_that_is_let_go_of_serves_the_handshake_it_is_in() {
     let leaves = leaves();
     let config = Arc::new(client(&leaves));
     let leaf = leaves.leaf(&host("a.example")).unwrap();
-    let held = leaf.server_config();
+    let held = leaf.server_config(Protocol::Http11);
     drop(leaf);
     for number in 0..2 * MAX {
         leaves.leaf(&host(&format!("h{number}.example"))).unwrap();
@@ -280,4 +283,15 @@ proptest! {
             prop_assert!(leaves.len() <= MAX);
         }
     }
+}
+
+#[test]
+fn what_is_kept_is_there_at_once_and_what_is_not_is_not_made() {
+    let leaves = leaves();
+    assert!(leaves.kept(&host("a.example")).is_none());
+    assert!(leaves.is_empty());
+    let leaf = leaves.leaf(&host("a.example")).unwrap();
+    assert!(Arc::ptr_eq(&leaf, &leaves.kept(&host("a.example")).unwrap()));
+    leaves.flush();
+    assert!(leaves.kept(&host("a.example")).is_none());
 }
