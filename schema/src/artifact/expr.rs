@@ -501,7 +501,7 @@ impl<'a> Evaluator<'a> {
             Op::UpperAscii => self.text(self.operand(at, 0)).map(|text| Value::Str(text.to_ascii_uppercase().into())),
             Op::Matches => {
                 let text = self.text(self.operand(at, 0))?;
-                Ok(Value::Bool(super::program::classify(self.image, self.operand(at, 1), &text) == 1))
+                Ok(Value::Bool(super::automaton::classify(self.image, self.operand(at, 1), &text) == 1))
             }
             Op::InCidr => {
                 let text = self.text(self.operand(at, 0))?;

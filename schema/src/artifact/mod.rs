@@ -1,5 +1,6 @@
 //! The artifacts' formats: writer, validator and zero-copy reader side by side.
 
+mod automaton;
 pub mod digest;
 pub mod dns_table;
 pub mod expr;

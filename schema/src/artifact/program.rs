@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::ArtifactError;
+use super::automaton::classify;
 use super::expr::{Evaluator, Truth};
 use super::image::{self, Image, words_for};
 use super::item::{Child, NO_LEAF, TRUE_LEAF, kind};
@@ -513,21 +514,6 @@ impl Program {
             _ => {}
         }
     }
-}
-
-/// The class of the strings `text` belongs to.
-#[inline]
-pub(super) fn classify(image: &Image, automaton: u32, text: &str) -> u32 {
-    let (states, classes) = (image.word(automaton + 1), image.word(automaton + 2));
-    let byte_classes = image.bytes(automaton + 4, 256);
-    let accept = automaton + 4 + 64;
-    let transitions = accept + states;
-    let mut state = image.word(automaton + 3);
-    for byte in text.as_bytes() {
-        let class = byte_classes.get(usize::from(*byte)).copied().unwrap_or(0);
-        state = image.word(transitions + state + u32::from(class));
-    }
-    image.word(accept + state.checked_div(classes).unwrap_or(0))
 }
 
 fn field_of(image: &Image, at: u32) -> Option<Field> {
