@@ -159,6 +159,9 @@ fn rule(text: &mut String, row: &RuleRow) {
     for inject in &row.inject {
         let _ = writeln!(text, "  -> sets {}", inject.header);
     }
+    for required in &row.require_header {
+        let _ = writeln!(text, "  -> insists on {} {}", required.header, required.digest);
+    }
 }
 
 fn listed(patterns: &[String]) -> String {

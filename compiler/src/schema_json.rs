@@ -154,6 +154,7 @@ fn value(row: &KeyRow) -> Value {
         (Context::Hold, "on_timeout") => words(["drop", "release"]),
         (Context::Match, "methods") => filled_list(text()),
         (Context::Match, "header_match") => free(text()),
+        (Context::Rule, "require_header") => free(json!({ "type": "string", "pattern": "^sha256:[0-9a-fA-F]{64}$" })),
         (Context::Test, "layer") => words(Layer::ALL.map(Layer::name)),
         (Context::Test, "request") => request(),
         (Context::Expect, "decision") => words(["allow", "block", "intercept"]),
@@ -177,11 +178,18 @@ fn constraints(context: Context) -> Vec<(&'static str, Value)> {
             json!([
                 only_with("egress", Action::Allow),
                 only_with("inject", Action::Enrich),
+                only_with("require_header", Action::Enrich),
                 only_with("hold", Action::Hold),
                 only_with("match", Action::Hold),
                 when(Action::Allow, json!({ "required": ["condition"] })),
                 when(Action::Block, json!({ "required": ["condition"] })),
-                when(Action::Enrich, json!({ "required": ["condition", "inject"] })),
+                when(
+                    Action::Enrich,
+                    json!({
+                        "required": ["condition"],
+                        "anyOf": [{ "required": ["inject"] }, { "required": ["require_header"] }],
+                    }),
+                ),
                 when(Action::Hold, json!({ "oneOf": [{ "required": ["condition"] }, { "required": ["match"] }] })),
             ]),
         )],

@@ -31,6 +31,7 @@ fn rule(id: &str, action: Action, condition: &str) -> Rule {
         egress: (action == Action::Allow).then(Egress::default),
         hold: None,
         inject: Vec::new(),
+        require_header: Vec::new(),
         written: Default::default(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use outcall_schema::artifact::item::{Child, LeafKind};
-use outcall_schema::artifact::manifest::{Direction, Hold, Inject, InjectPart, OnTimeout};
+use outcall_schema::artifact::manifest::{Direction, Hold, Inject, InjectPart, OnTimeout, RequiredHeader};
 use outcall_schema::egress::{EgressMode, PortRange};
 use outcall_schema::field::Field;
 use outcall_schema::layer::Layer;
@@ -146,18 +146,23 @@ struct Treatment {
 enum Duty {
     Hold(Hold),
     Enrich(Vec<Inject>),
+    Require(Vec<RequiredHeader>),
 }
 
 impl Duty {
     /// What a rule owes to what passes a layer: requests are held on their way out, responses on their way back, and
     /// headers are added to requests.
-    fn of(rule: &Rule, layer: Layer) -> Option<Duty> {
+    fn of(rule: &Rule, layer: Layer) -> Vec<Duty> {
         let response = layer == Layer::Response;
-        let Some(hold) = &rule.hold else {
-            return (!response || reads_response(rule)).then(|| Duty::Enrich(rule.inject.clone()));
-        };
         let other = if response { Direction::Request } else { Direction::Response };
-        (hold.direction != other).then(|| Duty::Hold(hold.clone()))
+        let hold = rule.hold.as_ref().filter(|hold| hold.direction != other);
+        let mut duties: Vec<Duty> = hold.map(|hold| Duty::Hold(hold.clone())).into_iter().collect();
+        if !response || reads_response(rule) {
+            let inject = (!rule.inject.is_empty()).then(|| Duty::Enrich(rule.inject.clone()));
+            let require = (!rule.require_header.is_empty()).then(|| Duty::Require(rule.require_header.clone()));
+            duties.extend(inject.into_iter().chain(require));
+        }
+        duties
     }
 
     /// Whether a hold lets through no more than another: neither by itself nor sooner.
@@ -202,9 +207,19 @@ impl Duty {
                 };
                 inject.iter().map(header).collect::<Vec<_>>().join(", ")
             }
+            Duty::Require(required) => {
+                let digest = |it: &RequiredHeader| -> String {
+                    let digest: String = it.digest.to_string().chars().take(DIGEST_SHOWN).collect();
+                    format!("{} with {digest}...", quoted(&it.header))
+                };
+                required.iter().map(digest).collect::<Vec<_>>().join(", ")
+            }
         }
     }
 }
+
+/// Of a digest, as much as tells two apart.
+const DIGEST_SHOWN: usize = "sha256:".len() + 12;
 
 /// How long a message over HTTP is held when the rule does not say.
 const HOLD_MS: u64 = 300_000;
@@ -265,7 +280,7 @@ fn treatment(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, intercept
     let Some(decided) = leaf.filter(|_| passes).and_then(rule) else { return refused };
     let egress = decided.egress.clone().unwrap_or_default();
     let mut duties: Vec<Duty> = Vec::new();
-    for duty in owed.iter().filter_map(|leaf| rule(*leaf)).filter_map(|rule| Duty::of(rule, layer)) {
+    for duty in owed.iter().filter_map(|leaf| rule(*leaf)).flat_map(|rule| Duty::of(rule, layer)) {
         if !duties.contains(&duty) {
             duties.push(duty);
         }
@@ -465,7 +480,7 @@ fn treatment_key(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, owed:
         None => owed
             .iter()
             .filter_map(|leaf| sides.iter().find_map(|side| side.rule(*leaf)))
-            .map(|rule| format!("{:?}{:?}", rule.hold, rule.inject))
+            .map(|rule| format!("{:?}{:?}{:?}", rule.hold, rule.inject, rule.require_header))
             .collect(),
     }
 }
@@ -529,12 +544,19 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
 
 /// What is owed otherwise, each with whether less or more is in the way.
 fn duties_changed(was: &[Duty], is: &[Duty]) -> Vec<(bool, bool, String)> {
-    let only = |here: &[Duty], there: &[Duty]| -> [Vec<Duty>; 2] {
-        let missing: Vec<Duty> = here.iter().filter(|duty| !there.contains(duty)).cloned().collect();
-        let (holds, enriches) = missing.into_iter().partition(|duty| matches!(duty, Duty::Hold(_)));
-        [holds, enriches]
+    let only = |here: &[Duty], there: &[Duty]| -> [Vec<Duty>; 3] {
+        let mut missing = [Vec::new(), Vec::new(), Vec::new()];
+        let [holds, enriches, requires] = &mut missing;
+        for duty in here.iter().filter(|duty| !there.contains(duty)) {
+            match duty {
+                Duty::Hold(_) => holds.push(duty.clone()),
+                Duty::Enrich(_) => enriches.push(duty.clone()),
+                Duty::Require(_) => requires.push(duty.clone()),
+            }
+        }
+        missing
     };
-    let ([gone, less], [come, more]) = (only(was, is), only(is, was));
+    let ([gone, less, free], [come, more, bound]) = (only(was, is), only(is, was));
     let words = |duties: &[Duty]| duties.iter().map(Duty::words).collect::<Vec<_>>().join("; ");
     let covered = |duties: &[Duty], by: &[Duty]| duties.iter().all(|duty| by.iter().any(|it| it.is_as_strict_as(duty)));
     let mut what = Vec::new();
@@ -553,6 +575,11 @@ fn duties_changed(was: &[Duty], is: &[Duty]) -> Vec<(bool, bool, String)> {
     for (duties, text) in [(less, "it no longer gets"), (more, "it gets")] {
         if !duties.is_empty() {
             what.push((false, false, format!("{text} {}", words(&duties))));
+        }
+    }
+    for (duties, looser, text) in [(free, true, "it need no longer have"), (bound, false, "it must have")] {
+        if !duties.is_empty() {
+            what.push((looser, !looser, format!("{text} {}", words(&duties))));
         }
     }
     what

@@ -153,7 +153,7 @@ codes! {
     KEY_NOT_FOR_ACTION = "OC0022", Error, "a key that this action does not take",
         bad: Rules("- id: docs\n  action: block\n  condition: http.host == \"docs.example.com\"\n  egress: {mode: proxy}\n"),
         good: Rules("- id: docs\n  action: allow\n  condition: http.host == \"docs.example.com\"\n  egress: {mode: proxy}\n"),
-        "`egress` belongs to `allow`, `hold` and `match` to `hold`, `inject` to `enrich`. On another action the key would have \
+        "`egress` belongs to `allow`, `hold` and `match` to `hold`, `inject` and `require_header` to `enrich`. On another action the key would have \
          no effect, and whoever wrote it expects one.";
     PORT = "OC0023", Error, "not a port",
         bad: Rules("- id: docs\n  action: allow\n  condition: http.host == \"docs.example.com\"\n  egress: {ports: [70000]}\n"),
@@ -223,7 +223,7 @@ codes! {
         good: Rules("- id: key\n  action: enrich\n  condition: http.host == \"api.example.com\"\n  inject:\n    - header: X-Api-Key\n      value: ${secret:example}\n"),
         "A header name is made of letters, digits and `!#$%&'*+-.^_`|~` (RFC 9110, section 5.6.2). Headers that say where a \
          message goes, where it ends or how the connection is used (`Host`, `Content-Length`, `Transfer-Encoding`, \
-         `Connection` and their like) cannot be injected.";
+         `Connection` and their like) can be neither injected nor required.";
     INJECT_VALUE = "OC0036", Error, "a value that cannot be injected",
         bad: Rules("- id: key\n  action: enrich\n  condition: http.host == \"api.example.com\"\n  inject:\n    - header: X-Api-Key\n      value: ${example}\n"),
         good: Rules("- id: key\n  action: enrich\n  condition: http.host == \"api.example.com\"\n  inject:\n    - header: X-Api-Key\n      value: ${secret:example}\n"),
@@ -274,4 +274,10 @@ codes! {
         "The ids of a preset's rules begin with the preset's name, and ids are unique over all files. To use one preset \
          twice, give one of the two another name with `as`: a letter or digit, then up to 63 letters, digits, `.`, `_` and \
          `-`. One policy uses at most 256 presets.";
+    HEADER_DIGEST = "OC0045", Error, "not the digest of a header's value",
+        bad: Rules("- id: own-key\n  action: enrich\n  condition: http.host == \"api.example.com\"\n  require_header:\n    Authorization: Bearer 123456\n"),
+        good: Rules("- id: own-key\n  action: enrich\n  condition: http.host == \"api.example.com\"\n  require_header:\n    Authorization: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n"),
+        "`require_header` holds digests, so that no rule file and no artifact holds a credential: `sha256:` and 64 hexadecimal \
+         digits, which `printf %s VALUE | sha256sum` gives for the whole value of the header. A digest of what can be guessed \
+         can be found out, so this is for long random keys.";
 }

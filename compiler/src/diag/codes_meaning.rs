@@ -14,7 +14,8 @@ pub(crate) const CODES: &[CodeRow] = &[CodeRow {
     explain: "A rule applies only where its condition is true. Where evaluating it is an error (a header that is not there, a \
               body that is null because it was too large, an index out of range) a block rule would not block, and what it \
               was meant to stop could pass. Say what should happen in that case: `has(http.headers.x) && ...` blocks only \
-              requests that have the header, `!has(http.headers.x) || ...` blocks those without it, too.",
+              requests that have the header, `!has(http.headers.x) || ...` blocks those without it, too. An enrich rule with \
+              `require_header` refuses as well, so the same holds for it.",
     bad: Example::Rules(
         "- id: no-internal-uploads\n  action: block\n  condition: http.headers[\"x-origin\"] == \"internal\"\n",
     ),

@@ -129,6 +129,7 @@ fn rules(policy: &Policy) -> Vec<RuleRow> {
             egress: rule.egress.clone(),
             hold: rule.hold.clone(),
             inject: rule.inject.clone(),
+            require_header: rule.require_header.clone(),
         })
         .collect()
 }

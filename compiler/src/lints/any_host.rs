@@ -26,8 +26,7 @@ meant.",
 
 fn check(_: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let traffic = Layers::of(&[Layer::Dns, Layer::Network, Layer::Connect, Layer::Http, Layer::Https]);
-    let grants = subject.is(Action::Allow) || subject.is(Action::Enrich);
-    if !grants || subject.condition.targets() || subject.condition.layers.and(traffic).is_empty() {
+    if !subject.grants() || subject.condition.targets() || subject.condition.layers.and(traffic).is_empty() {
         return;
     }
     // A negative test of the host has a lint of its own.

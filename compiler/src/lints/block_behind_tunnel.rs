@@ -31,7 +31,7 @@ Another rule allows TLS tunnels to the same host, and what it blocks passes insi
 /// For each host, name above it, or all: the first rule that decides its TLS connections, by its place in the order, and
 /// whether that rule leaves them closed.
 #[derive(Default)]
-struct Tunnels<'p> {
+pub(super) struct Tunnels<'p> {
     exact: HashMap<&'p str, (usize, bool)>,
     under: HashMap<&'p str, (usize, bool)>,
     any: Option<(usize, bool)>,
@@ -40,7 +40,7 @@ struct Tunnels<'p> {
 }
 
 impl<'p> Tunnels<'p> {
-    fn of(context: &Context<'p>) -> Tunnels<'p> {
+    pub(super) fn of(context: &Context<'p>) -> Tunnels<'p> {
         let mut tunnels = Tunnels::default();
         for (at, subject) in context.subjects.iter().enumerate().filter(|(_, subject)| subject.is(Action::Allow)) {
             let condition = &subject.condition;
@@ -71,7 +71,7 @@ impl<'p> Tunnels<'p> {
     }
 
     /// The rule that allows a tunnel to some of these hosts without looking inside.
-    fn past(&self, hosts: &Hosts<'_>) -> Option<usize> {
+    pub(super) fn past(&self, hosts: &Hosts<'_>) -> Option<usize> {
         let Hosts::Of(tests) = hosts else { return self.closed };
         tests.iter().find_map(|test| {
             let host = test.exact()?;

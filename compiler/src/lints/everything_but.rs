@@ -27,7 +27,7 @@ exceptions.",
 };
 
 fn check(_: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    if !subject.is(Action::Allow) && !subject.is(Action::Enrich) {
+    if !subject.grants() {
         return;
     }
     let mut found = None;

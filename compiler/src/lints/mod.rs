@@ -28,6 +28,7 @@ mod direct_ip_without_address;
 mod dns_over_https;
 mod duty_without_allow;
 mod egress_without_traffic;
+mod enrich_behind_tunnel;
 mod everything_but;
 mod field_never_asked;
 mod folded_literal;
@@ -197,6 +198,7 @@ pub static LINTS: &[&LintRow] = &[
     &block_behind_tunnel::LINT,
     &name_for_nothing::LINT,
     &name_refused::LINT,
+    &enrich_behind_tunnel::LINT,
     &negation_of_unknown::LINT,
     &everything_but::LINT,
     &guard_of_another::LINT,

@@ -11,8 +11,8 @@ pub(super) const LINT: LintRow = LintRow {
         code: "OC0278",
         severity: Severity::Warning,
         title: "a secret that would travel in clear",
-        explain: "The rule is for plain HTTP alone, so the secret that it sets would be readable on the way, and nobody \
-verifies who receives it. Write `http.scheme == \"https\"`.",
+        explain: "The rule is for plain HTTP alone, where the secret that it sets would be readable on the way and nobody \
+verifies who receives it. So it is not set there, and the request is refused. Write `http.scheme == \"https\"`.",
         bad: Example::Rules(
             "- id: key\n  action: enrich\n  condition: http.host == \"api.example.com\" && http.scheme == \"http\"\n  inject:\n    - { header: Authorization, value: \"Bearer ${secret:api}\" }\n",
         ),
@@ -29,7 +29,9 @@ fn check(_: &Context<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if over.tls || !over.plain || !subject.rule.inject.iter().any(|inject| inject.value.iter().any(secret)) {
         return;
     }
-    let message = "this is for plain HTTP alone, where everybody on the way reads the secret".to_owned();
+    let message =
+        "this is for plain HTTP alone, where everybody on the way would read the secret, so the request is refused"
+            .to_owned();
     let help = "write `http.scheme == \"https\"`";
     findings.push(subject.here(LINT.row.code, &subject.condition.span, message).help(help));
 }

@@ -29,11 +29,19 @@ impl<'p> Subject<'p> {
         self.rule.action == action
     }
 
+    /// Whether the rule allows something or gives something away. One that only insists on a header stops requests.
+    pub(crate) fn grants(&self) -> bool {
+        match self.rule.action {
+            Action::Allow => true,
+            Action::Enrich => !self.rule.inject.is_empty(),
+            Action::Block | Action::Hold => false,
+        }
+    }
+
     /// Whether a test that is true more often than it seems lets more through: in a rule that allows something, or gives
     /// something away, and where a rule that stops something makes an exception.
     pub(crate) fn widens(&self, test: &Test<'_>) -> bool {
-        let grants = matches!(self.rule.action, Action::Allow | Action::Enrich);
-        grants == test.positive
+        self.grants() == test.positive
     }
 
     /// Calls `see` with each test by which more is let through, see [`Subject::widens`].

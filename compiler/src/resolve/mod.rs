@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use outcall_schema::artifact::manifest::{Hold, Inject, Interception, TestRow};
+use outcall_schema::artifact::manifest::{Hold, Inject, Interception, RequiredHeader, TestRow};
 use outcall_schema::decision::Action;
 use outcall_schema::egress::{Egress, EgressMode, PortRange};
 
@@ -119,6 +119,8 @@ pub struct Rule {
     pub hold: Option<Hold>,
     /// What is injected, for an enrich rule.
     pub inject: Vec<Inject>,
+    /// The credentials that are insisted on, for an enrich rule: sorted by header, in lower case.
+    pub require_header: Vec<RequiredHeader>,
     /// What of this was written out, and where.
     pub written: Written,
 }
@@ -328,8 +330,8 @@ impl Resolver<'_> {
             timeout_ms: rule.hold.timeout_ms,
             on_timeout: rule.hold.on_timeout.unwrap_or_default(),
         });
-        if action == Action::Block {
-            self.never_fails(id, &condition, &map, &whole);
+        if action == Action::Block || !rule.require_header.is_empty() {
+            self.never_fails(id, action, &condition, &map, &whole);
         }
         let rule = Rule {
             id: format!("{}{}", self.prefix, id.value),
@@ -345,6 +347,7 @@ impl Resolver<'_> {
             egress,
             hold,
             inject: inject?,
+            require_header: required_headers(&rule.require_header),
             written: self.written(rule),
         };
         Some(rule)
@@ -389,14 +392,25 @@ impl Resolver<'_> {
         written.definitions.iter().map(definition).collect()
     }
 
-    /// A block rule must not open by accident.
-    fn never_fails(&mut self, id: &Spanned<String>, condition: &Expr, map: &ConditionMap, whole: &SourceSpan) {
+    /// A rule that refuses must not open by accident.
+    fn never_fails(
+        &mut self,
+        id: &Spanned<String>,
+        action: Action,
+        condition: &Expr,
+        map: &ConditionMap,
+        whole: &SourceSpan,
+    ) {
+        let (kind, verb) = match action {
+            Action::Block => ("block rule", "block"),
+            Action::Allow | Action::Hold | Action::Enrich => ("rule with `require_header`", "insist on it"),
+        };
         for cel::Fallible { range, why, guard } in cel::fallible(condition) {
-            let message = format!("the block rule {} would let pass what it should stop: {why}", quoted(&id.value));
+            let message = format!("the {kind} {} would let pass what it should stop: {why}", quoted(&id.value));
             let help = if guard.is_empty() {
                 "write the condition so that this cannot happen".to_owned()
             } else {
-                format!("guard it: `{guard} && ...`, or `!({guard}) || ...` to block then as well")
+                format!("guard it: `{guard} && ...`, or `!({guard}) || ...` to {verb} then as well")
             };
             self.findings.push(Finding::at(BLOCK_MAY_FAIL, locate(map, whole, &range), message).help(help));
         }
@@ -426,6 +440,13 @@ impl Resolver<'_> {
             self.findings.push(finding);
         }
     }
+}
+
+fn required_headers(written: &[syntax::RequiredHeader]) -> Vec<RequiredHeader> {
+    let required = |it: &syntax::RequiredHeader| RequiredHeader { header: it.header.value.clone(), digest: it.digest };
+    let mut all: Vec<RequiredHeader> = written.iter().map(required).collect();
+    all.sort_by(|left, right| left.header.cmp(&right.header));
+    all
 }
 
 fn egress(written: &syntax::Egress) -> Egress {

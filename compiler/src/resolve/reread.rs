@@ -45,6 +45,7 @@ pub fn from_manifest(manifest: &Manifest) -> Result<Policy, String> {
             egress: row.egress.clone(),
             hold: row.hold.clone(),
             inject: row.inject.clone(),
+            require_header: row.require_header.clone(),
             written: Written::default(),
         });
     }

@@ -172,7 +172,9 @@ keys! {
             "Rules are ordered by priority, the lowest first, then by file name, then by their place in the file.";
         "log", "`true` or `false`", "`false`", "Log requests that the rule allows, too.";
         "egress", "mapping", "`{mode: proxy}`", "How an allowed request leaves the host. Only with `action: allow`.";
-        "inject", "list", "none", "The headers that are added. Only with `action: enrich`, and required there.";
+        "inject", "list", "none", "The headers that are added. Only with `action: enrich`, and required there without `require_header`.";
+        "require_header", "header name to `sha256:` and 64 hexadecimal digits", "none",
+            "The SHA-256 of the one value that each of these headers may go out with, else the request is refused. Only with `action: enrich`.";
         "hold", "mapping", "its defaults", "How long a message waits, and then what. Only with `action: hold`.";
         "match", "mapping", "none", "What is held, in place of a condition. Only with `action: hold`.";
     }

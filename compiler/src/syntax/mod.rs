@@ -9,6 +9,7 @@ mod test;
 use std::ops::Range;
 use std::sync::Arc;
 
+use outcall_schema::artifact::digest::Digest;
 use outcall_schema::artifact::manifest::{Direction, OnTimeout};
 use outcall_schema::decision::Action;
 use outcall_schema::egress::{EgressMode, PortRange};
@@ -22,9 +23,9 @@ use crate::diag::{Finding, Fix, SourceFile, SourceSpan, quoted};
 use crate::source::scalar::Segment;
 use crate::source::{Document, Suppression};
 use keys::Context;
+pub(crate) use outcall_schema::artifact::manifest::is_name;
 use reader::Reader;
 pub(crate) use reader::listed;
-pub(crate) use rule::is_name;
 
 /// A value and the bytes it stands at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +111,8 @@ pub struct Rule {
     pub hold: Hold,
     /// `inject:`
     pub inject: Vec<Inject>,
+    /// `require_header:`
+    pub require_header: Vec<RequiredHeader>,
     /// Whether something was reported that the rule cannot do without.
     pub broken: bool,
 }
@@ -147,6 +150,15 @@ pub struct Inject {
     pub header: Spanned<String>,
     /// `value:`
     pub value: Spanned<String>,
+}
+
+/// An entry of `require_header:`.
+#[derive(Debug)]
+pub struct RequiredHeader {
+    /// The header's name, in lower case.
+    pub header: Spanned<String>,
+    /// What its value's SHA-256 must be.
+    pub digest: Digest,
 }
 
 /// Reads a rule file from its tree.

@@ -2,16 +2,17 @@
 
 use std::ops::Range;
 
-use outcall_schema::artifact::manifest::{Direction, OnTimeout};
+use outcall_schema::artifact::digest::Digest;
+use outcall_schema::artifact::manifest::{Direction, OnTimeout, is_name};
 use outcall_schema::decision::Action;
 use outcall_schema::egress::{EgressMode, PortRange};
 
 use super::keys::Context;
 use super::reader::{Reader, decimal, is_null};
-use super::{Egress, Hold, Inject, Rule, Spanned, Text};
+use super::{Egress, Hold, Inject, RequiredHeader, Rule, Spanned, Text};
 use crate::diag::codes_files::{
-    CONDITION_OR_MATCH, DURATION, EMPTY, GIVEN_TWICE, HEADER_NAME, KEY_NOT_FOR_ACTION, MATCH_BODY, PORT, RULE_ID,
-    UNKNOWN_VALUE,
+    CONDITION_OR_MATCH, DURATION, EMPTY, GIVEN_TWICE, HEADER_DIGEST, HEADER_NAME, KEY_NOT_FOR_ACTION, MATCH_BODY, PORT,
+    RULE_ID, UNKNOWN_VALUE,
 };
 use crate::diag::quoted;
 use crate::source::{Node, NodeKind};
@@ -41,6 +42,7 @@ struct Given {
     egress: Option<Range<usize>>,
     hold: Option<Range<usize>>,
     inject: Option<Range<usize>>,
+    require_header: Option<Range<usize>>,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Rule {
@@ -56,6 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Rule {
         egress: Egress::default(),
         hold: Hold::default(),
         inject: Vec::new(),
+        require_header: Vec::new(),
         broken: false,
     };
     if !matches!(node.kind, NodeKind::Mapping(_)) {
@@ -82,6 +85,9 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Rule {
             "egress" => (given.egress, rule.egress) = (key, egress(reader, value)),
             "hold" => (given.hold, rule.hold) = (stated(value).and(key), hold(reader, value)),
             "inject" => (given.inject, rule.inject) = (stated(value).and(key), inject(reader, value)),
+            "require_header" => {
+                (given.require_header, rule.require_header) = (stated(value).and(key), require_header(reader, value));
+            }
             _ => {}
         }
     }
@@ -133,6 +139,7 @@ fn by_action(reader: &mut Reader<'_>, rule: &Rule, given: &Given) {
         ("hold", Action::Hold, &given.hold),
         ("match", Action::Hold, &given.matching),
         ("inject", Action::Enrich, &given.inject),
+        ("require_header", Action::Enrich, &given.require_header),
     ];
     for (key, wanted, at) in keys {
         if let Some(at) = at.as_ref().filter(|_| action.value != wanted) {
@@ -141,8 +148,8 @@ fn by_action(reader: &mut Reader<'_>, rule: &Rule, given: &Given) {
             reader.error(KEY_NOT_FOR_ACTION, at, message, &help);
         }
     }
-    if action.value == Action::Enrich && given.inject.is_none() {
-        let help = "add `inject:` with a `header` and a `value`";
+    if action.value == Action::Enrich && given.inject.is_none() && given.require_header.is_none() {
+        let help = "add `inject:` with a `header` and a `value`, or `require_header:`";
         reader.missing(&rule.span, "the enrich rule", "inject", help);
     }
 }
@@ -161,14 +168,6 @@ fn id(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Spanned<String>> {
         return None;
     }
     Some(id)
-}
-
-/// `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`: rule ids and names of secrets.
-pub(crate) fn is_name(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    text.len() <= 128
-        && bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// A description may be left empty.
@@ -396,7 +395,7 @@ fn inject(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<Inject> {
             }
         }
         let Some(header) = header else { continue };
-        if !injectable(reader, &header) {
+        if !settable(reader, &header, "injected") {
             continue;
         }
         if out.iter().any(|other| other.header.value.eq_ignore_ascii_case(&header.value)) {
@@ -406,6 +405,36 @@ fn inject(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<Inject> {
         out.extend(value.map(|value| Inject { header, value }));
     }
     out
+}
+
+fn require_header(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<RequiredHeader> {
+    let mut out: Vec<RequiredHeader> = Vec::new();
+    for entry in reader.mapping(node, "`require_header`").unwrap_or_default() {
+        let written = Spanned { value: entry.key.to_string(), span: entry.key_span.clone() };
+        let digest = header_digest(reader, &entry.value);
+        if !settable(reader, &written, "required") {
+            continue;
+        }
+        let header = Spanned { value: written.value.to_ascii_lowercase(), span: written.span };
+        if out.iter().any(|other| other.header.value == header.value) {
+            let message = format!("the header {} is required twice", quoted(&entry.key));
+            reader.error(GIVEN_TWICE, &header.span, message, "names of headers differ in more than case");
+        }
+        out.extend(digest.map(|digest| RequiredHeader { header, digest }));
+    }
+    out
+}
+
+fn header_digest(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Digest> {
+    let text = reader.filled(node, "the digest for a header")?;
+    let digest = text.value.parse().ok();
+    if digest.is_none() {
+        let help =
+            "write `sha256:` and the 64 digits that `printf %s VALUE | sha256sum` gives for the header's whole value";
+        // What stands there may be the credential itself.
+        reader.error(HEADER_DIGEST, &text.span, "this is not a digest of a header's value", help);
+    }
+    digest
 }
 
 /// Headers that say where a message goes, where it ends, or how the connection is used (RFC 9110, section 7.6.1; RFC
@@ -427,14 +456,14 @@ const FRAMING: [&str; 14] = [
     "upgrade",
 ];
 
-fn injectable(reader: &mut Reader<'_>, name: &Spanned<String>) -> bool {
+fn settable(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> bool {
     if !header_name(reader, name) {
         return false;
     }
     let framing = FRAMING.iter().any(|framing| name.value.eq_ignore_ascii_case(framing));
     if framing {
         let help = "it says how the message is delivered, which the proxy decides";
-        reader.error(HEADER_NAME, &name.span, format!("the header {} cannot be injected", quoted(&name.value)), help);
+        reader.error(HEADER_NAME, &name.span, format!("the header {} cannot be {what}", quoted(&name.value)), help);
     }
     !framing
 }

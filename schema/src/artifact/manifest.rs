@@ -107,6 +107,9 @@ pub struct RuleRow {
     /// What an enrich rule adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inject: Vec<Inject>,
+    /// The credentials that an enrich rule insists on, in the order of the headers' names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_header: Vec<RequiredHeader>,
 }
 
 /// Which way a held message goes.
@@ -156,6 +159,16 @@ pub struct Inject {
     pub header: String,
     /// Its value in pieces, to be joined.
     pub value: Vec<InjectPart>,
+}
+
+/// One entry of an enrich rule's `require_header:`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequiredHeader {
+    /// The header's name in lower case.
+    pub header: String,
+    /// The digest of the one value that it may go out with.
+    pub digest: Digest,
 }
 
 /// A piece of an injected value.
@@ -227,6 +240,14 @@ pub struct Expect {
     /// The ids of the hold and enrich rules that must apply, in evaluation order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obligations: Option<Vec<String>>,
+}
+
+/// Whether `text` can name a rule or a secret: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`. Such a name is no path.
+pub fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 128
+        && bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 impl Manifest {

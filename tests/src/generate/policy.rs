@@ -77,6 +77,7 @@ pub fn resolved(policy: &Policy) -> Option<resolve::Policy> {
                 }),
                 hold: (rule.action == Action::Hold).then(Default::default),
                 inject: Vec::new(),
+                require_header: Vec::new(),
                 written: Default::default(),
             })
         })
