@@ -49,6 +49,12 @@ pub(crate) struct Args {
     /// Certificates in PEM that servers are verified against where TLS is looked into, beside those that this system trusts
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
+    /// A directory with one file for each secret that rules inject; its owner alone may have access to the files
+    #[arg(long, value_name = "DIR")]
+    secrets: Option<PathBuf>,
+    /// A secret from the environment, `NAME=env:VARIABLE`, or from a command, `NAME=command:COMMAND`; may be repeated
+    #[arg(long, value_name = "NAME=SOURCE")]
+    secret: Vec<OsString>,
     /// How long the certificates for hosts are valid, 60 to 604800 [default: 86400]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(60..=604_800))]
     intercept_leaf_ttl_secs: Option<u32>,
@@ -102,6 +108,8 @@ pub(crate) fn run(args: &Args, socket: Option<&Path>) -> Exit {
     for (name, file) in [("ca-cert", &args.ca_cert), ("ca-key", &args.ca_key), ("upstream-ca", &args.upstream_ca)] {
         command.args(file.as_ref().map(|file| option(name, file)));
     }
+    command.args(args.secrets.as_ref().map(|directory| option("secrets", directory)));
+    command.args(args.secret.iter().map(|secret| option("secret", secret)));
     for (name, number) in [
         ("intercept-leaf-ttl-secs", args.intercept_leaf_ttl_secs),
         ("intercept-body-cap-bytes", args.intercept_body_cap_bytes),

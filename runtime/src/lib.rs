@@ -13,6 +13,8 @@ pub mod intercept;
 pub mod kernel;
 pub mod load;
 pub mod proxy;
+pub mod redact;
 pub mod sandbox;
+pub mod secrets;
 pub mod snapshot;
 pub mod sys;

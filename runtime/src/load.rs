@@ -71,16 +71,6 @@ pub enum LoadError {
          `interception.hosts`), and there is no certificate authority: name one, remove it or write `mode: proxy`"
     )]
     InterceptionUnavailable,
-    /// The policy looks inside TLS to inject secrets there.
-    #[error(
-        "manifest.json says that the policy injects secrets ({}) where it looks inside TLS, which is not available: remove \
-         the `inject` of these rules",
-        names.join(", ")
-    )]
-    InjectionUnavailable {
-        /// The secrets' names.
-        names: Vec<String>,
-    },
 }
 
 /// Whether there is a certificate authority with which to look inside TLS.
@@ -109,12 +99,8 @@ pub fn from_dir(directory: &Path, authority: Authority) -> Result<Snapshot, Load
         .map_err(|source| LoadError::Artifact { file: file::DNS, source })?;
     let program = MatchProgram::from_bytes(Arc::from(member(directory, &manifest, file::PROXY)?))
         .map_err(|source| LoadError::Artifact { file: file::PROXY, source })?;
-    match authority {
-        Authority::Absent if manifest.needs.ca => return Err(LoadError::InterceptionUnavailable),
-        Authority::Present if manifest.needs.ca && !manifest.needs.secrets.is_empty() => {
-            return Err(LoadError::InjectionUnavailable { names: manifest.needs.secrets });
-        }
-        Authority::Absent | Authority::Present => {}
+    if authority == Authority::Absent && manifest.needs.ca {
+        return Err(LoadError::InterceptionUnavailable);
     }
     Ok(Snapshot { dns, program, manifest, nft })
 }

@@ -66,7 +66,10 @@ reasons! {
     CertGenFailed, "cert_gen_failed", Host, "no certificate could be made for the host";
     ClientHandshakeFailed, "client_handshake_failed", Agent, "the TLS handshake with the client failed";
     UpstreamHandshakeFailed, "upstream_handshake_failed", Upstream, "the TLS handshake with the upstream failed or its certificate is not valid for the host";
-    BodyDecodeFailed, "body_decode_failed", Agent, "the request's body is not what its Content-Encoding says";
+    BodyDecodeFailed, "body_decode_failed", Agent, "a body is not what its Content-Encoding says or cannot be decoded";
+    SecretUnavailable, "secret_unavailable", Host, "a secret that the request was to get is not available";
+    CredentialRefused, "credential_refused", Policy, "a header does not have the one value that an enrich rule lets out";
+    SecretEchoed, "secret_echoed", Upstream, "the response shows a secret where it cannot be taken out";
     AlpnMismatch, "alpn_mismatch", Host, "client and upstream have no protocol in common that is read inside TLS";
 }
 

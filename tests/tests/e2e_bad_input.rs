@@ -100,15 +100,6 @@ fn a_policy_with_errors_starts_nothing() {
 }
 
 #[test]
-fn a_policy_that_injects_secrets_inside_tls_says_so() {
-    let world = World::new();
-    let rules = rules_dir(
-        "version: \"1\"\ninterception:\n  hosts: [\"allowed.test\"]\nrules:\n  - id: a\n    condition: http.host == \"allowed.test\"\n    action: enrich\n    inject:\n      - { header: Authorization, value: \"Bearer ${secret:token}\" }\n",
-    );
-    check_fails(&run(&world, "--rules", rules.path()), &["`inject`"]);
-}
-
-#[test]
 fn rules_that_are_not_there_or_not_readable() {
     let world = World::new();
     let nowhere = world.dir().join("nowhere");

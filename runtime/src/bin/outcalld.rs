@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use outcall_runtime::intercept::{Files, LeafTtl};
 use outcall_runtime::sandbox;
+use outcall_runtime::secrets::Sources;
 
 /// Enforces compiled policies.
 #[derive(Debug, Parser)]
@@ -52,6 +53,12 @@ struct Sandbox {
     /// Certificates in PEM that servers are verified against where TLS is looked into, beside those that this system trusts.
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
+    /// A directory with one file for each secret that rules inject; its owner alone may have access to the files.
+    #[arg(long, value_name = "DIR")]
+    secrets: Option<PathBuf>,
+    /// A secret from the environment, `NAME=env:VARIABLE`, or from a command, `NAME=command:COMMAND`; may be repeated.
+    #[arg(long, value_name = "NAME=SOURCE")]
+    secret: Vec<OsString>,
     /// How long the certificates for hosts are valid, 60 to 604800.
     #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = leaf_ttl)]
     intercept_leaf_ttl_secs: LeafTtl,
@@ -88,6 +95,8 @@ fn main() {
         ca_cert,
         ca_key,
         upstream_ca,
+        secrets,
+        secret,
         intercept_leaf_ttl_secs: leaf_ttl,
         intercept_body_cap_bytes,
         quiet,
@@ -95,6 +104,9 @@ fn main() {
     } = asked;
     let authority = Files::named(ca_cert, ca_key).unwrap_or_else(|error| {
         Arguments::command().error(ErrorKind::MissingRequiredArgument, error).exit();
+    });
+    let secrets = Sources::read(secrets, &secret).unwrap_or_else(|error| {
+        Arguments::command().error(ErrorKind::InvalidValue, error).exit();
     });
     let body_cap_bytes = usize::try_from(intercept_body_cap_bytes).unwrap_or(0);
     sandbox::run(&sandbox::Options {
@@ -107,6 +119,7 @@ fn main() {
         authority,
         upstream_ca,
         leaf_ttl,
+        secrets,
         body_cap_bytes,
         quiet,
         command,

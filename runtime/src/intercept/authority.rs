@@ -85,6 +85,11 @@ impl Files {
         }
     }
 
+    /// The file with the private key.
+    pub fn key(&self) -> &Path {
+        &self.key
+    }
+
     /// Reads the authority.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub use pool::Pool;
 pub use trust::Trust;
 pub use upstream::Upstreams;
 
+use crate::secrets::Secrets;
+
 /// Everything that intercepting a connection takes.
 #[derive(Debug, Clone)]
 pub struct Interception {
@@ -37,6 +39,8 @@ pub struct Interception {
     pub pool: Pool,
     /// What could not be looked into lately.
     pub failures: Arc<Failures>,
+    /// What enrich rules inject.
+    pub secrets: Secrets,
 }
 
 impl Interception {
@@ -48,7 +52,14 @@ impl Interception {
             upstreams,
             pool: Pool::default(),
             failures: Arc::default(),
+            secrets: Secrets::default(),
         }
+    }
+
+    /// With these secrets for enrich rules.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Interception {
+        Interception { secrets, ..self }
     }
 
     /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens on a thread where nobody

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::chunked::Chunked;
 use super::fields::{Framing, HeadError};
 use super::incoming::Incoming;
+use super::redact::Stopped;
 
 /// Why a body did not get through.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub(super) enum BodyError {
     /// The chunks are not well formed.
     #[error(transparent)]
     Malformed(#[from] HeadError),
+    /// It must not go on.
+    #[error(transparent)]
+    Stopped(Stopped),
 }
 
 /// A body and how far it was followed.
@@ -118,6 +122,30 @@ impl Body {
             incoming.consume(length);
         }
         Ok(())
+    }
+
+    /// The next piece of the content without its framing, which may be empty; `None` at the end.
+    pub(super) async fn content(
+        &mut self,
+        incoming: &mut Incoming,
+        reader: &mut (impl AsyncRead + Unpin),
+        idle: Duration,
+    ) -> Result<Option<Vec<u8>>, BodyError> {
+        if self.done() || incoming.unread().is_empty() && !self.receive(incoming, reader, idle).await? {
+            return Ok(None);
+        }
+        let mut content = Vec::new();
+        let length = self.advance(incoming.unread(), &mut |data| content.extend_from_slice(data))?;
+        incoming.consume(length);
+        Ok(Some(content))
+    }
+
+    /// The trailer section with its empty line, once all of a body was seen that can have one.
+    pub(super) fn trailer(&self) -> &[u8] {
+        match &self.state {
+            State::Chunked(chunked) => chunked.trailer(),
+            State::Remaining(_) | State::UntilClose => &[],
+        }
     }
 
     /// Reads the body, up to `cap` bytes of it as sent. Whether it was all is what [`Body::done`] says.

@@ -11,9 +11,20 @@ const MAX_EXTENSION_BYTES: u16 = 256;
 /// The largest trailer section.
 const MAX_TRAILER_BYTES: usize = 8 * 1024;
 
-/// Fields that may not stand in a trailer, since they would say where the message goes or ends (RFC 9110, 6.5.1).
-pub(super) const NOT_IN_TRAILERS: [&str; 8] =
-    ["host", "content-length", "transfer-encoding", "trailer", "connection", "upgrade", "te", "content-encoding"];
+/// Fields that may not stand in a trailer, since they would say where the message goes, where it ends or whose it is (RFC
+/// 9110, 6.5.1).
+pub(super) const NOT_IN_TRAILERS: [&str; 10] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "trailer",
+    "connection",
+    "upgrade",
+    "te",
+    "content-encoding",
+    "authorization",
+    "cookie",
+];
 
 /// What a chunked body consists of (RFC 9112, section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +66,11 @@ impl Chunked {
     /// Whether the whole body was seen.
     pub fn done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// The trailer section with the empty line that ends it, once it was seen.
+    pub fn trailer(&self) -> &[u8] {
+        &self.trailer
     }
 
     /// Takes in what follows and gives the number of bytes that belong to the body: all of them, or less when the body
@@ -99,12 +115,12 @@ impl Chunked {
             (State::SizeEnd, b'\n') => Ok(if self.remaining == 0 { State::Trailer } else { State::Data }),
             (State::DataEnd, b'\r') => Ok(State::DataLineEnd),
             (State::DataLineEnd, b'\n') => Ok(State::Size(0)),
-            (State::Trailer, _) => self.trailer(byte),
+            (State::Trailer, _) => self.in_trailer(byte),
             _ => Err(HeadError::Chunk),
         }
     }
 
-    fn trailer(&mut self, byte: u8) -> Result<State, HeadError> {
+    fn in_trailer(&mut self, byte: u8) -> Result<State, HeadError> {
         self.trailer.push(byte);
         if self.trailer.len() > MAX_TRAILER_BYTES {
             return Err(HeadError::Chunk);

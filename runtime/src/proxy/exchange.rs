@@ -22,9 +22,11 @@ use super::fields::{EndOfHead, Framing, HeadError, Version};
 use super::http::refusal_of_body;
 use super::incoming::Incoming;
 use super::judge::{self, Refusal, Subject};
+use super::redact::Redaction;
 use super::relay::relay;
 use super::request::{Persistence, Request, Upgrade};
 use super::response::Response;
+use super::rewrite::Rewrite;
 use super::upstream::Candidate;
 use crate::intercept::upstream::tls;
 use crate::snapshot::Snapshot;
@@ -80,6 +82,8 @@ pub(super) struct Exchange<'a> {
     pub(super) candidate: Candidate,
     /// The head to send, and what was kept of the body.
     pub(super) first: &'a [u8],
+    /// What the response must not show, if a secret goes out.
+    pub(super) redaction: Option<&'a Redaction>,
 }
 
 /// How an exchange ended.
@@ -148,8 +152,17 @@ async fn carry(
         Ok(Received::Switched) => {
             let early = server_incoming.take_all();
             let late = incoming.take_all();
-            if body::send(writer, &early).await.is_ok() && body::send(server_writer, &late).await.is_ok() {
-                let idle = exchange.connection.limits().tunnel;
+            let idle = exchange.connection.limits().tunnel;
+            if let Some(redaction) = exchange.redaction {
+                let mut guarded = redaction.guard(&early, server_reader);
+                if body::send(server_writer, &late).await.is_ok() {
+                    relay((reader, writer), (&mut guarded, server_writer), idle).await;
+                }
+                if guarded.found() {
+                    let refusal = Refusal::of(Reason::SecretEchoed);
+                    exchange.entry.refused(exchange.connection, exchange.snapshot, exchange.subject, &refusal);
+                }
+            } else if body::send(writer, &early).await.is_ok() && body::send(server_writer, &late).await.is_ok() {
                 relay((reader, writer), (server_reader, server_writer), idle).await;
             }
             Ended::Closed
@@ -251,7 +264,9 @@ async fn receive(
         if response.informational() {
             // A client of version 1.0 knows no informational responses (RFC 9110, section 15.2).
             if request.version == Version::Http11 {
-                write(client, &response.forwarded(Persistence::KeepAlive), limits.body).await?;
+                let rewrite = rewrite(exchange, &response)?;
+                let head = rewritten(rewrite.as_ref(), response.forwarded(Persistence::KeepAlive))?;
+                write(client, &head, limits.body).await?;
             }
             continue;
         }
@@ -261,23 +276,45 @@ async fn receive(
         let address = exchange.candidate.address.ip();
         judge::response(exchange.snapshot, exchange.subject, address, response.status, || response.headers())
             .map_err(Lost::Refused)?;
+        let mut rewrite = rewrite(exchange, &response)?;
+        let persistence = match &rewrite {
+            Some(rewrite) if rewrite.until_close() => Persistence::Close,
+            _ => client_persistence(exchange, progress, &response),
+        };
+        let head = rewritten(rewrite.as_ref(), response.forwarded(persistence))?;
         exchange.entry.answered(response.status);
         exchange.allowed();
         progress.answered.store(true, Ordering::Relaxed);
-        let persistence = client_persistence(exchange, progress, &response);
-        write(client, &response.forwarded(persistence), limits.body).await?;
+        write(client, &head, limits.body).await?;
         if response.upgrade == Upgrade::WebSocket {
             return Ok(Received::Switched);
         }
-        let forwarded = Body::new(response.framing).forward(incoming, server, client, limits.body).await;
+        let forwarded = match &mut rewrite {
+            Some(rewrite) => rewrite.forward(response.framing, incoming, server, client, limits.body).await,
+            None => Body::new(response.framing).forward(incoming, server, client, limits.body).await,
+        };
         return match forwarded {
             Ok(()) => Ok(Received::Response { client: persistence, upstream: response.persistence }),
             Err(BodyError::Write(_) | BodyError::WriteTimeout) => Err(Lost::ClientGone),
             Err(BodyError::Malformed(error)) => Err(malformed(error)),
+            Err(BodyError::Stopped(stopped)) => Err(Lost::Refused(stopped.refusal())),
             Err(BodyError::Ended | BodyError::Read(_) | BodyError::ReadTimeout) => Err(Lost::Cut),
         };
     }
     Err(malformed(HeadError::Unexpected))
+}
+
+/// How a response is passed on without the secrets that went out, if any did.
+fn rewrite<'e>(exchange: &Exchange<'e>, response: &Response<'_>) -> Result<Option<Rewrite<'e>>, Lost> {
+    let of = |redaction| Rewrite::of(redaction, response, exchange.request.version);
+    exchange.redaction.map(of).transpose().map_err(Lost::Refused)
+}
+
+fn rewritten(rewrite: Option<&Rewrite<'_>>, forwarded: Vec<u8>) -> Result<Vec<u8>, Lost> {
+    match rewrite {
+        Some(rewrite) => rewrite.head(&forwarded).map_err(malformed),
+        None => Ok(forwarded),
+    }
 }
 
 /// Whether the client's connection goes on after this response.

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{self, Body, BodyError, Kept};
 use super::connection::{Connection, last_words};
+use super::enrich::Prepared;
 use super::entry::Entry;
 use super::exchange::{self, Ended, Exchange, Stream, Upstream};
 use super::fields::{EndOfHead, Framing, HeadError};
@@ -22,7 +23,7 @@ use super::judge::{self, Asked, BodyText, Greeting, Kind, Refusal, Subject};
 use super::request::{Form, Persistence, Request};
 use super::seen::Seen;
 use super::upstream::{self, Candidate, Found};
-use super::{refuse, tunnel, verified};
+use super::{enrich, refuse, tunnel, verified};
 use crate::intercept::upstream::Protocol;
 use crate::snapshot::Snapshot;
 
@@ -183,7 +184,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         let mut body = Body::new(request.framing).counted_by(entry.body_counter());
         let mut kept = Kept::default();
         match self.candidates(&snapshot, &mut subject, &request, &mut body, &mut kept).await {
-            Ok(candidates) => self.forward(&snapshot, &subject, &request, &entry, &candidates, (body, kept)).await,
+            Ok(candidates) => self.forward(&snapshot, &subject, &request, &entry, candidates, (body, kept)).await,
             Err(Failed::Refused(refusal)) => {
                 let refusal = judge::explained(&snapshot, &subject, refusal);
                 self.refuse(&snapshot, &subject, &request, &entry, &refusal, body.done()).await
@@ -263,22 +264,27 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         subject: &Subject,
         request: &Request<'_>,
         entry: &Entry,
-        candidates: &[Candidate],
+        candidates: Vec<Candidate>,
         (mut body, kept): (Body, Kept),
     ) -> Next {
-        let mut first = request.forwarded();
-        first.extend_from_slice(&kept.raw);
+        let head = request.forwarded();
+        let prepared = enrich::prepare(self.connection, snapshot, subject, candidates, (&head, &kept.raw)).await;
+        let Prepared { candidates, first, redaction } = match prepared {
+            Ok(prepared) => prepared,
+            Err(refusal) => return self.refuse(snapshot, subject, request, entry, &refusal, body.done()).await,
+        };
         let nothing_more = body.done();
         if let Some(first) = candidates.first() {
             entry.passes(self.connection, snapshot, subject, *first);
         }
         loop {
-            let (mut upstream, candidate, reused) = match self.upstream(snapshot, subject, candidates).await {
+            let (mut upstream, candidate, reused) = match self.upstream(snapshot, subject, &candidates).await {
                 Ok(upstream) => upstream,
                 Err(refusal) => return self.refuse(snapshot, subject, request, entry, &refusal, nothing_more).await,
             };
+            let (connection, redaction) = (&*self.connection, redaction.as_ref());
             let exchange =
-                Exchange { connection: self.connection, snapshot, subject, request, entry, candidate, first: &first };
+                Exchange { connection, snapshot, subject, request, entry, candidate, first: &first, redaction };
             let client = (&mut self.incoming, &mut self.reader, &mut self.writer);
             match exchange::run(&exchange, client, &mut upstream, &mut body).await {
                 Ended::Complete { client: Persistence::KeepAlive, upstream: persistence } => {
@@ -401,6 +407,7 @@ pub(super) fn refusal_of_body(error: &BodyError) -> Option<Refusal> {
     match error {
         BodyError::Malformed(_) => Some(Refusal::because(Reason::AmbiguousRequest, error)),
         BodyError::ReadTimeout => Some(Refusal::because(Reason::AgentTimeout, error)),
+        BodyError::Stopped(stopped) => Some(stopped.refusal()),
         BodyError::Ended | BodyError::Read(_) | BodyError::Write(_) | BodyError::WriteTimeout => None,
     }
 }

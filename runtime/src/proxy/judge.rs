@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use outcall_schema::addr;
-use outcall_schema::decision::{Outcome, RuleIndex, Verdict};
+use outcall_schema::decision::{Action, Outcome, RuleIndex, Verdict};
 use outcall_schema::facts::{Fact, Facts, Headers};
 use outcall_schema::field::Field;
 use outcall_schema::host::Host;
@@ -228,7 +228,9 @@ pub(super) fn at_address(snapshot: &Snapshot, subject: &Subject, address: IpAddr
     };
     reachable(snapshot, rule, address)?;
     let obligations = snapshot.program.obligations(subject.layer(), &facts);
-    match obligations.rules.first() {
+    // Inside TLS, what an enrich rule adds is added on the way to the server; see `enrich`.
+    let inside = matches!(subject.kind, Kind::Inside(..));
+    match obligations.rules.iter().find(|rule| !(inside && enriches(snapshot, **rule))) {
         Some(obligation) => Err(Refusal::by(Reason::ObligationUnavailable, *obligation)),
         None if obligations.settled => Ok(Judged::Allowed(rule)),
         None if subject.incomplete() => Ok(Judged::Undecided),
@@ -284,6 +286,17 @@ pub(super) fn falls_back_at(snapshot: &Snapshot, subject: &Subject, address: IpA
     }
 }
 
+/// The enrich rules that are true of a request inside TLS that may pass to this address.
+pub(super) fn enriching(snapshot: &Snapshot, subject: &Subject, address: IpAddr) -> Vec<RuleIndex> {
+    let mut rules = snapshot.program.obligations(subject.layer(), &subject.facts(Some(address))).rules;
+    rules.retain(|rule| enriches(snapshot, *rule));
+    rules
+}
+
+fn enriches(snapshot: &Snapshot, rule: RuleIndex) -> bool {
+    snapshot.manifest.rule(rule).is_some_and(|row| row.action == Action::Enrich)
+}
+
 /// Judges a response's head: hold and enrich rules may apply to it, and nothing here can act on them.
 pub(super) fn response(
     snapshot: &Snapshot,
@@ -307,7 +320,12 @@ pub(super) fn response(
     // What never became known about the request, its body above all, is as good as null by now.
     let facts = Facts { http_body: facts.http_body.known().map_or(Fact::Known(None), Fact::Known), ..facts };
     let obligations = program.obligations(Layer::Response, &facts);
-    match obligations.rules.first() {
+    // What was true of the request already has had its effect there.
+    let met = match subject.kind {
+        Kind::Inside(..) => enriching(snapshot, subject, address),
+        Kind::Request(_) | Kind::Tunnel(_) | Kind::Raw => Vec::new(),
+    };
+    match obligations.rules.iter().find(|rule| !met.contains(rule)) {
         Some(rule) => Err(Refusal::by(Reason::ObligationUnavailable, *rule)),
         None if obligations.settled => Ok(()),
         None => Err(Refusal::of(Reason::ObligationUnavailable)),

@@ -11,6 +11,7 @@
 
 pub mod chunked;
 pub mod coding;
+pub mod decoding;
 pub mod fields;
 pub mod hello;
 pub mod request;
@@ -19,6 +20,7 @@ pub mod response;
 mod body;
 mod connection;
 mod context;
+mod enrich;
 mod entry;
 mod exchange;
 mod fallback;
@@ -29,8 +31,10 @@ mod inside;
 mod judge;
 mod listen;
 mod raw;
+mod redact;
 mod refuse;
 mod relay;
+mod rewrite;
 mod seen;
 mod sniff;
 mod tunnel;

@@ -75,6 +75,7 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
         | Reason::RecordTypeNotAllowed
         | Reason::RawTraffic
         | Reason::InterceptionUnavailable
+        | Reason::CredentialRefused
         | Reason::ObligationUnavailable => (403, "Forbidden"),
         Reason::AmbiguousRequest
         | Reason::NotTls
@@ -92,6 +93,8 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
         | Reason::ClientHandshakeFailed
         | Reason::UpstreamHandshakeFailed
         | Reason::BodyDecodeFailed
+        | Reason::SecretUnavailable
+        | Reason::SecretEchoed
         | Reason::AlpnMismatch => (502, "Bad Gateway"),
         Reason::TooManyConnections => (503, "Service Unavailable"),
         Reason::UpstreamTimeout => (504, "Gateway Timeout"),

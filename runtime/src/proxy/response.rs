@@ -76,6 +76,11 @@ impl<'a> Response<'a> {
         head
     }
 
+    /// The header fields that were received.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Field<'a>> + Clone {
+        self.fields.iter()
+    }
+
     /// The header fields that are forwarded, as conditions see them.
     pub fn headers(&self) -> Headers {
         let kept = self.fields.iter().filter(|field| !fields::hop_by_hop(field, &self.nominated));

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use outcall_schema::decision::RuleIndex;
 use outcall_schema::reason::Reason;
 
 use super::coding::{self, Coding, Decoded};
@@ -34,7 +35,9 @@ impl Seen {
         };
         let Seen { content, whole, codings, cap } = self;
         let Some(codings) = codings.filter(|_| whole) else {
-            return unseen(subject, whole.then_some(content.as_slice()), judged);
+            let enriching =
+                |subject: &Subject, candidate: &Candidate| judge::enriching(snapshot, subject, candidate.address.ip());
+            return unseen(subject, whole.then_some(content.as_slice()), judged, enriching);
         };
         let decoded = if codings.is_empty() {
             Decoded::Content(content)
@@ -55,20 +58,23 @@ fn unseen(
     subject: &mut Subject,
     whole: Option<&[u8]>,
     judged: impl Fn(&Subject) -> Result<Vec<Candidate>, Refusal>,
+    enriching: impl Fn(&Subject, &Candidate) -> Vec<RuleIndex>,
 ) -> Result<Vec<Candidate>, Refusal> {
     let as_it_is = match whole {
         Some(content) => {
             // A server may not know the encoding either and take the bytes as they are, so both readings have to be
             // allowed.
             subject.set_body(judge::text(content));
-            Some(judged(subject)?)
+            let judged = judged(subject)?.into_iter();
+            Some(judged.map(|candidate| (candidate.address, enriching(subject, &candidate))).collect::<Vec<_>>())
         }
         None => None,
     };
     subject.set_body(BodyText::Null);
     let mut candidates = judged(subject)?;
     if let Some(other) = as_it_is {
-        candidates.retain(|candidate| other.iter().any(|other| other.address == candidate.address));
+        // What is insisted on for one of them must not be evaded by the other.
+        candidates.retain(|candidate| other.contains(&(candidate.address, enriching(subject, candidate))));
     }
     if candidates.is_empty() { Err(Refusal::of(Reason::NoRuleAllows)) } else { Ok(candidates) }
 }

@@ -26,8 +26,8 @@ pub(super) enum Trusts {
     Authority,
 }
 
-/// Gives up all privilege and becomes the command; returns only why that failed.
-pub(super) fn become_command(command: &[OsString], trusts: Trusts) -> SandboxError {
+/// Gives up all privilege and becomes the command, without the `secret` variables of its caller; returns only why that failed.
+pub(super) fn become_command(command: &[OsString], secret: &[OsString], trusts: Trusts) -> SandboxError {
     let Some((program, arguments)) = command.split_first() else {
         return SandboxError::NotFound(String::new());
     };
@@ -43,6 +43,9 @@ pub(super) fn become_command(command: &[OsString], trusts: Trusts) -> SandboxErr
         command.env(name, format!("localhost,127.0.0.1,::1,{OWN_V4},{OWN_V6}"));
     }
     for name in FOREIGN {
+        command.env_remove(name);
+    }
+    for name in secret {
         command.env_remove(name);
     }
     if trusts == Trusts::Authority {

@@ -22,6 +22,8 @@ use crate::sys::{descriptors, netlink, privilege};
 /// What process 1 needs to know.
 pub(super) struct Plan {
     pub(super) command: Vec<OsString>,
+    /// Variables of the caller's that the command must not have.
+    pub(super) secret: Vec<OsString>,
     pub(super) maps: Maps,
     pub(super) outside: Outside,
     pub(super) ruleset: String,
@@ -144,7 +146,7 @@ fn spawn(plan: &Plan, trusts: agent::Trusts) -> Result<Pid, SandboxError> {
         Forked::Child => {
             drop(ours);
             let failed = match wait_for_go(&theirs) {
-                Ok(_) => agent::become_command(&plan.command, trusts),
+                Ok(_) => agent::become_command(&plan.command, &plan.secret, trusts),
                 Err(error) => error,
             };
             let _ = Message::Failed(failed.status(), failed.to_string()).send(&theirs);

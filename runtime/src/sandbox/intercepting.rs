@@ -5,6 +5,7 @@
 use super::{Options, SandboxError};
 use crate::intercept::authority::for_one_run;
 use crate::intercept::{Interception, Leaves, Trust, Upstreams, upstream};
+use crate::secrets::Secrets;
 
 /// Loads the authority that the options name, or makes one for this run.
 ///
@@ -23,5 +24,6 @@ pub(super) fn prepare(options: &Options) -> Result<(Interception, Trust), Sandbo
     let leaves = Leaves::new(issuer, options.leaf_ttl).map_err(unable)?;
     let roots = upstream::roots(options.upstream_ca.as_deref()).map_err(unable)?;
     let upstreams = Upstreams::new(roots).map_err(unable)?;
-    Ok((Interception::new(leaves, upstreams), trust))
+    let secrets = Secrets::open(&options.secrets, |name| std::env::var_os(name)).map_err(unable)?;
+    Ok((Interception::new(leaves, upstreams).with_secrets(secrets), trust))
 }

@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::intercept::{Files, LeafTtl};
+use crate::secrets::Sources;
 
 mod agent;
 mod control;
@@ -58,6 +59,8 @@ pub struct Options {
     pub upstream_ca: Option<PathBuf>,
     /// How long the certificates for hosts are valid.
     pub leaf_ttl: LeafTtl,
+    /// Where the secrets that rules inject come from.
+    pub secrets: Sources,
     /// The largest body of a request that is kept to be judged.
     pub body_cap_bytes: usize,
     /// Whether the summary at the end is left out.

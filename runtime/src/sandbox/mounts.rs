@@ -32,6 +32,8 @@ const RESOLVER: &str = "# outcall answers all names in here, whatever resolver i
 pub(super) struct Outside {
     sockets: Vec<PathBuf>,
     root: bool,
+    /// Files and directories that the agent must not see, links followed.
+    confidential: Vec<PathBuf>,
 }
 
 impl Outside {
@@ -39,12 +41,12 @@ impl Outside {
     ///
     /// # Errors
     /// What reading `/proc/net/unix` says.
-    pub(super) fn look(own: Option<&Path>) -> io::Result<Outside> {
+    pub(super) fn look(own: Option<&Path>, confidential: Vec<PathBuf>) -> io::Result<Outside> {
         let mut sockets = bound_sockets(&fs::read("/proc/net/unix")?);
         sockets.extend(own.map(Path::to_owned));
         sockets.sort();
         sockets.dedup();
-        Ok(Outside { sockets, root: rustix::process::geteuid().is_root() })
+        Ok(Outside { sockets, root: rustix::process::geteuid().is_root(), confidential })
     }
 }
 
@@ -74,6 +76,9 @@ pub(super) fn arrange(outside: &Outside) -> Result<(), SandboxError> {
     // No privilege would come of such files anyway, but the kernel refuses to start one that asks for a capability which
     // cannot be had; without the request, `ping` starts and does with the socket that needs none.
     no_privilege(Path::new("/")).map_err(SandboxError::step("take setuid from the mounts"))?;
+    for path in &outside.confidential {
+        cover_confidential(path)?;
+    }
     let resolv_conf = final_target(Path::new(RESOLV_CONF));
     cover_run(outside)?;
     resolver_file(&resolv_conf)?;
@@ -168,6 +173,23 @@ fn resolver_file(target: &Path) -> Result<(), SandboxError> {
     // It is bound from the new /run, which vanishes with the namespace.
     fs::write(RESOLVER_SOURCE, RESOLVER).map_err(step())?;
     mount_bind(RESOLVER_SOURCE, target).map_err(|error| step()(error.into()))
+}
+
+/// Covers what holds a key or secrets: a directory with an empty one, a file with one that cannot be opened for more.
+fn cover_confidential(path: &Path) -> Result<(), SandboxError> {
+    let step = || SandboxError::step(format!("cover {}", path.display()));
+    let Ok(found) = fs::metadata(path) else { return Ok(()) };
+    if !found.is_dir() {
+        return mount_bind("/dev/null", path).map_err(|error| step()(error.into()));
+    }
+    // A process is where it is whatever is mounted there later, so this would show what it is to hide.
+    let inside = std::env::current_dir().is_ok_and(|here| here.starts_with(path));
+    if inside {
+        let why = "the command would start within it; start it from another directory";
+        return Err(step()(io::Error::other(why)));
+    }
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    mount("tmpfs", path, "tmpfs", flags, Some(c"mode=0555,size=4k")).map_err(|error| step()(error.into()))
 }
 
 /// Covers a bound socket with a file that nobody listens on.

@@ -6,6 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,8 +68,10 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
     let place = options.socket.as_deref().map(Place::find).transpose()?;
     let plan = Plan {
         command: options.command.clone(),
+        secret: options.secrets.variables().map(ToOwned::to_owned).collect(),
         maps: Maps::of_caller().map_err(step("read the user maps"))?,
-        outside: Outside::look(place.as_ref().map(Place::path)).map_err(step("look for unix sockets"))?,
+        outside: Outside::look(place.as_ref().map(Place::path), confidential(options))
+            .map_err(step("look for unix sockets"))?,
         ruleset: ruleset::text(ruleset::policy_part(&snapshot.nft).ok_or_else(unusable)?),
     };
     let sandbox = Sandbox::start(&plan)?;
@@ -76,12 +79,16 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
     // In a session of its own, no signal to the agent's group reaches this process.
     rustix::process::setsid().map_err(|error| step("leave the session")(error.into()))?;
     // Nothing is forked from here on, so threads may start, and a key that comes into memory stays in this process. The
-    // operator's socket, too; process 1 covers it for the command on the next word.
+    // programs that give secrets are started without a copy of it; see `secrets::command`. The operator's socket comes now,
+    // too; process 1 covers it for the command on the next word.
     let socket = place.as_ref().map(Place::bind).transpose()?;
     let (interception, trust) = match snapshot.manifest.needs.ca {
         true => intercepting::prepare(options).map(|(interception, trust)| (Some(interception), Some(trust)))?,
         false => (None, None),
     };
+    if let Some(warning) = secret_warning(&snapshot, interception.as_ref()).filter(|_| !options.quiet) {
+        complain(&warning);
+    }
     go(&sandbox, trust.as_ref()).map_err(step("set the sandbox up"))?;
     let audit = match log {
         Some(log) => Audit::to_file(log),
@@ -120,6 +127,21 @@ fn go(sandbox: &Sandbox, trust: Option<&Trust>) -> io::Result<()> {
     let files = trust.map(Trust::to_files).transpose()?;
     let passed: Vec<BorrowedFd<'_>> = files.iter().flatten().map(AsFd::as_fd).collect();
     Message::Go.send_with(&sandbox.control, &passed)
+}
+
+/// The files and directories that the command must not see.
+fn confidential(options: &Options) -> Vec<PathBuf> {
+    let key = options.authority.as_ref().and_then(|files| files.key().canonicalize().ok());
+    options.secrets.places().into_iter().chain(key).collect()
+}
+
+/// What is said of secrets that nothing gives: the requests that need them will be answered with an error.
+fn secret_warning(snapshot: &Snapshot, interception: Option<&Interception>) -> Option<String> {
+    let secrets = &interception?.secrets;
+    let needed = snapshot.manifest.needs.secrets.iter();
+    let missing: Vec<String> = needed.filter(|name| !secrets.has(name)).map(|name| format!("`{name}`")).collect();
+    let text = "the requests that need it fail; give it with --secrets or --secret";
+    (!missing.is_empty()).then(|| format!("there is no secret {}: {text}", missing.join(", ")))
 }
 
 /// What is said of rules that mean more on a host than they can in a sandbox.

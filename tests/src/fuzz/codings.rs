@@ -1,6 +1,7 @@
 //! Bodies of requests with a `Content-Encoding`: decoded within the cap, and nothing after their end.
 
 use outcall_runtime::proxy::coding::{Coding, Decoded, Malformed, decode};
+use outcall_runtime::proxy::decoding::{More, Stages};
 
 /// Small, so that a mutated input easily stands for more.
 const CAP: usize = 4096;
@@ -19,6 +20,11 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     SEEDS.iter().zip(0..).map(|(body, coding)| [&[coding], *body].concat()).collect()
 }
 
+/// The second byte says the size of the pieces.
+pub(super) fn stream_seeds() -> Vec<Vec<u8>> {
+    SEEDS.iter().zip(0..).map(|(body, coding)| [&[coding, 5], *body].concat()).collect()
+}
+
 pub(super) fn check(input: &[u8]) {
     let Some((first, body)) = input.split_first() else { return };
     let Some(coding) = CODINGS.get(usize::from(*first) % CODINGS.len()) else { return };
@@ -29,6 +35,29 @@ pub(super) fn check(input: &[u8]) {
             Err(Malformed),
             "{coding:?} with more after its end"
         );
+    }
+}
+
+/// The same of a response, piece by piece: what is whole comes out as it does in one, in steps of bounded size.
+pub(super) fn check_stream(input: &[u8]) {
+    const STEP_MAX: usize = 256 << 10;
+    let [first, size, body @ ..] = input else { return };
+    let Some(coding) = CODINGS.get(usize::from(*first) % CODINGS.len()) else { return };
+    let Ok(mut stages) = Stages::new(&[*coding]) else { return };
+    let mut all = Vec::new();
+    for mut piece in body.chunks(usize::from(*size).max(1)) {
+        loop {
+            let before = all.len();
+            let Ok(more) = stages.advance(&mut piece, &mut all) else { return };
+            assert!(all.len() - before <= STEP_MAX, "{coding:?} gives {} at once", all.len() - before);
+            // More than enough to see that it goes on.
+            if all.len() > 8 << 20 || more == More::No && piece.is_empty() {
+                break;
+            }
+        }
+    }
+    if let Ok(Decoded::Content(content)) = decode(&[*coding], body.to_vec(), CAP) {
+        assert!(stages.finish().is_ok() && all == content, "{coding:?} comes out otherwise in pieces of {size}");
     }
 }
 

@@ -8,6 +8,7 @@ mod authorities;
 mod codings;
 pub mod facts;
 pub mod mutate;
+mod redaction;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -16,7 +16,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::host::Host;
 use outcall_schema::path;
 
-use super::{Target, artifacts, authorities, codings};
+use super::{Target, artifacts, authorities, codings, redaction};
 use crate::fixtures::dns;
 
 const HTTP_WORDS: &[&str] = &[
@@ -180,6 +180,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http-responses", seeds: response_seeds, words: HTTP_WORDS, check: responses },
     Target { name: "chunked-bodies", seeds: chunked_seeds, words: HTTP_WORDS, check: chunked },
     Target { name: "content-codings", seeds: codings::seeds, words: &[], check: codings::check },
+    Target { name: "encoded-responses", seeds: codings::stream_seeds, words: &[], check: codings::check_stream },
+    Target { name: "redaction", seeds: redaction::seeds, words: redaction::WORDS, check: redaction::check },
     Target { name: "client-hellos", seeds: hello_seeds, words: &[], check: hellos },
     Target { name: "dns-queries", seeds: query_seeds, words: &[], check: queries },
     Target { name: "dns-answers", seeds: answer_seeds, words: &[], check: answers },

@@ -10,6 +10,7 @@ use h2::{Reason as Code, RecvStream, SendStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::head;
+use crate::proxy::redact::Stopped;
 
 /// Why a half ended before its end.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) enum Cut {
     To,
     /// Nothing moved for too long.
     Idle,
+    /// It must not go on.
+    Stopped(Stopped),
 }
 
 /// When something last moved on a stream, in either direction.
@@ -37,7 +40,7 @@ impl Activity {
         Activity { begun: Instant::now(), last: AtomicU64::new(0) }
     }
 
-    fn now(&self) {
+    pub(super) fn now(&self) {
         let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(since, Ordering::Relaxed);
     }
@@ -108,7 +111,12 @@ pub(super) async fn pump(
 }
 
 /// Sends data as the window of the other side opens.
-async fn send(to: &mut SendStream<Bytes>, mut data: Bytes, ends: bool, activity: &Activity) -> Result<(), Cut> {
+pub(super) async fn send(
+    to: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    ends: bool,
+    activity: &Activity,
+) -> Result<(), Cut> {
     while !data.is_empty() {
         to.reserve_capacity(data.len());
         let room = match poll_fn(|context| to.poll_capacity(context)).await {

@@ -32,7 +32,7 @@ pub(super) struct Head {
     pub(super) ends: bool,
     /// An extended CONNECT, after which both sides talk (RFC 8441, section 4).
     pub(super) websocket: bool,
-    fields: HeaderMap,
+    pub(super) fields: HeaderMap,
 }
 
 impl Head {

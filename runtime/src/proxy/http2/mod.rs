@@ -3,6 +3,7 @@
 //! Frames, compression and flow control are `h2`'s; what one connection may take of memory and time is bounded here.
 
 mod carry;
+mod enriched;
 mod head;
 mod stream;
 

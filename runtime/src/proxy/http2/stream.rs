@@ -21,14 +21,17 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::carry::{self, Activity, Cut, pump};
+use super::enriched::{self, Guard};
 use super::head::{self, Head};
 use crate::intercept::pool::Seat;
 use crate::intercept::upstream::Protocol;
+use crate::proxy::enrich;
 use crate::proxy::entry::Entry;
 use crate::proxy::exchange::MAX_INFORMATIONAL;
 use crate::proxy::fields::HeadError;
 use crate::proxy::http::ambiguous;
 use crate::proxy::judge::{self, Refusal, Subject};
+use crate::proxy::redact::Redaction;
 use crate::proxy::refuse::{self, Answer};
 use crate::proxy::seen::Seen;
 use crate::proxy::upstream::{self, Candidate, Found};
@@ -108,7 +111,7 @@ impl<'a> Stream<'a> {
         let mut subject = Subject::new(&agent, head.authority.host.clone(), port, kind);
         let mut kept = Kept::default();
         let served = match self.candidates(&mut subject, &head, &mut body, &mut kept).await {
-            Ok(candidates) => self.forward(&subject, &head, &candidates, body, kept).await,
+            Ok(candidates) => self.forward(&subject, &head, candidates, body, kept).await,
             Err(Failed::Refused(refusal)) => Err(Failed::Refused(judge::explained(&self.snapshot, &subject, refusal))),
             Err(failed) => Err(failed),
         };
@@ -214,17 +217,24 @@ impl<'a> Stream<'a> {
         &mut self,
         subject: &Subject,
         head: &Head,
-        candidates: &[Candidate],
+        candidates: Vec<Candidate>,
         mut body: RecvStream,
         mut kept: Kept<'a>,
     ) -> Result<(), Failed> {
+        let planning = enrich::plan(&self.shared.connection, &self.snapshot, subject, candidates);
+        let (candidates, enrichment) = unless_taken_back(&mut self.respond, planning).await??;
+        let enriched = enrichment.map(|enrichment| enriched::request(head, &enrichment)).transpose()?;
+        let (head, redaction) = match &enriched {
+            Some((head, redaction)) => (head, redaction.as_ref()),
+            None => (head, None),
+        };
         if let Some(first) = candidates.first() {
             self.entry.passes(&self.shared.connection, &self.snapshot, subject, *first);
         }
         let ends = head.ends || kept.whole && kept.data.is_empty() && body.is_end_stream();
         for _ in 0..ATTEMPTS {
-            let sent = self.open(subject, head, candidates, ends).await?;
-            let passing = Passing { subject, head, candidate: sent.candidate, ends };
+            let sent = self.open(subject, head, &candidates, ends).await?;
+            let passing = Passing { subject, head, redaction, candidate: sent.candidate, ends };
             let half = (&mut body, std::mem::take(&mut kept));
             match self.exchange(&passing, sent, half).await {
                 Err(Failed::Unprocessed) if ends => {}
@@ -297,7 +307,8 @@ impl<'a> Stream<'a> {
                         if informational > MAX_INFORMATIONAL || head.status() == StatusCode::SWITCHING_PROTOCOLS {
                             return Err(Refusal::because(Reason::UpstreamMalformed, HeadError::Unexpected).into());
                         }
-                        self.respond.send_informational(cleaned(head)).map_err(|_| Failed::Gone)?;
+                        let head = enriched::informational(passing.redaction, cleaned(head));
+                        self.respond.send_informational(head).map_err(|_| Failed::Gone)?;
                     }
                 },
                 _ = poll_fn(|context| self.respond.poll_reset(context)) => {
@@ -308,7 +319,7 @@ impl<'a> Stream<'a> {
                     sending_done = true;
                     match moved {
                         // A server may answer without reading on; only its answer can tell.
-                        Ok(()) | Err(Cut::To | Cut::Idle) => {}
+                        Ok(()) | Err(Cut::To | Cut::Idle | Cut::Stopped(_)) => {}
                         Err(Cut::From(error)) => return Err(unsent(&error)),
                         Err(Cut::Trailers) => return Err(ambiguous(HeadError::Framing).into()),
                     }
@@ -332,10 +343,16 @@ impl<'a> Stream<'a> {
         let (parts, mut incoming) = answered.into_parts();
         let (status, address) = (parts.status.as_u16(), passing.candidate.address.ip());
         judge::response(&self.snapshot, passing.subject, address, status, || head::facts(&parts.headers))?;
+        let over = incoming.is_end_stream();
+        let guard = |redaction| Guard::of(redaction, passing.head, &parts.headers, over);
+        let mut guard = passing.redaction.map(guard).transpose()?;
         self.allowed(passing);
         self.entry.answered(status);
-        let over = incoming.is_end_stream();
         let response = cleaned(Response::from_parts(parts, ()));
+        let response = match &guard {
+            Some(guard) => guard.head(response),
+            None => response,
+        };
         let Ok(mut reply) = self.respond.send_response(response, over) else { return Ok(()) };
         if over {
             rest(sending, sending_done).await;
@@ -344,7 +361,12 @@ impl<'a> Stream<'a> {
         let patience = if passing.head.websocket { limits.tunnel } else { limits.response };
         let answered = AtomicU64::new(0);
         let received = {
-            let mut receiving = pin!(pump(&mut incoming, &mut reply, &activity, &answered));
+            let mut receiving = pin!(async {
+                match &mut guard {
+                    Some(guard) => guard.pump(&mut incoming, &mut reply, &activity).await,
+                    None => pump(&mut incoming, &mut reply, &activity, &answered).await,
+                }
+            });
             loop {
                 tokio::select! {
                     biased;
@@ -363,6 +385,10 @@ impl<'a> Stream<'a> {
             Ok(()) => rest(sending, sending_done).await,
             Err(Cut::To) => reply.send_reset(Code::CANCEL),
             Err(Cut::Idle) => reply.send_reset(Code::CANCEL),
+            Err(Cut::Stopped(stopped)) => {
+                self.refused(passing, &stopped.refusal());
+                reply.send_reset(Code::INTERNAL_ERROR);
+            }
             Err(Cut::From(error)) => {
                 if error.is_library() {
                     self.refused(passing, &Refusal::because(Reason::UpstreamMalformed, &error));
@@ -389,7 +415,10 @@ impl<'a> Stream<'a> {
 /// A request that may pass.
 struct Passing<'a> {
     subject: &'a Subject,
+    /// With what enrich rules add.
     head: &'a Head,
+    /// What the response must not show, if a secret goes out.
+    redaction: Option<&'a Redaction>,
     candidate: Candidate,
     /// Whether its head is all of it.
     ends: bool,

@@ -1,5 +1,7 @@
 //! HTTP/2 inside TLS that was terminated: each stream judged by itself, both sides in the same protocol.
 
+mod enriched;
+
 use std::future::poll_fn;
 
 use ::http::request::Builder;

@@ -12,6 +12,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::intercept::{LeafTtl, Leaves, Upstreams};
+use crate::secrets::Secrets;
 
 /// What most tests run under: each rule tells requests apart by something that only shows inside.
 pub(super) const RULES: &str = r#"rules:
@@ -45,15 +46,20 @@ impl Inner {
     }
 
     pub(super) async fn with_limits(rules: &str, limits: Limits) -> Inner {
-        Inner::made(rules, limits, &[]).await
+        Inner::made(rules, limits, &[], Secrets::default()).await
     }
 
     /// With an authority that may speak for these domains alone.
     pub(super) async fn constrained(rules: &str, domains: &[&str]) -> Inner {
-        Inner::made(rules, Limits::default(), domains).await
+        Inner::made(rules, Limits::default(), domains, Secrets::default()).await
     }
 
-    async fn made(rules: &str, limits: Limits, domains: &[&str]) -> Inner {
+    /// With these secrets for enrich rules.
+    pub(super) async fn with_secrets(rules: &str, secrets: Secrets) -> Inner {
+        Inner::made(rules, Limits::default(), &[], secrets).await
+    }
+
+    async fn made(rules: &str, limits: Limits, domains: &[&str], secrets: Secrets) -> Inner {
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -65,7 +71,7 @@ impl Inner {
         let issuer = Issuer::new(Authority::make(&wanted).unwrap()).unwrap();
         let trusted = CertificateDer::from(issuer.certificate().der().to_vec());
         let leaves = Leaves::new(issuer, LeafTtl::default()).unwrap();
-        let interception = Interception::new(leaves, Upstreams::new(roots).unwrap());
+        let interception = Interception::new(leaves, Upstreams::new(roots).unwrap()).with_secrets(secrets);
         let world = World::intercepting(rules, limits, Some(interception)).await;
         Inner { world, trusted, servers_root, servers: rcgen::Issuer::new(parameters, key) }
     }

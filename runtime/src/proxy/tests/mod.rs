@@ -1,5 +1,6 @@
 //! The proxy over real sockets on the loopback: real clients, real upstreams, a real resolver and compiled policies.
 
+mod enriched;
 mod fallback;
 mod http;
 mod http2;
