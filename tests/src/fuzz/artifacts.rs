@@ -63,6 +63,7 @@ pub(super) fn match_programs(input: &[u8]) {
                         let _ = program.reads(layer, row.field);
                     }
                 }
+                let _ = program.fallback(facts);
                 for number in [0, 1, u32::MAX] {
                     let _ = program.predicate(number, facts);
                 }

@@ -436,7 +436,8 @@ async fn many_clients_at_once_get_each_their_own_answers() {
         ended.unwrap();
     }
     eventually(|| inner.world.passed() == 640).await;
-    assert_eq!(upstream.connections(), 64);
+    // One that is done with leaves its connection to those who come after it.
+    assert!((1..=64).contains(&upstream.connections()), "{}", upstream.connections());
 }
 
 #[tokio::test]
