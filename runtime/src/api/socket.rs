@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
@@ -14,6 +15,9 @@ use crate::sys::peer;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 64;
+/// How long the directory's lock may take to be had, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +84,7 @@ impl Place {
         let failed = |error| SocketError::Failed { path: self.path.clone(), error };
         // Of two that start at the same time the second must not take a new socket for one that was left behind.
         let directory = fs::File::open(self.path.parent().unwrap_or(Path::new("/"))).map_err(failed)?;
-        flock(&directory, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+        alone(&directory).map_err(failed)?;
         self.clear()?;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let socket = socket.map_err(|error| failed(error.into()))?;
@@ -111,6 +115,18 @@ impl Place {
             // One whose queue is full serves too.
             Ok(()) | Err(rustix::io::Errno::AGAIN) => Err(SocketError::Taken { path: self.path.clone() }),
             Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
+/// Waits until no other looks at the places in this directory. Whoever does is done within microseconds; one that is not
+/// does it to be in the way.
+fn alone(directory: &fs::File) -> io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            locked => return Ok(locked?),
         }
     }
 }
@@ -171,6 +187,23 @@ mod tests {
         drop(socket);
         assert!(!path.exists());
         place.bind().unwrap();
+    }
+
+    #[test]
+    fn of_many_that_want_a_place_one_gets_it_and_neighbours_do_not_matter() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(UnixListener::bind(directory.path().join("s")).unwrap());
+        let bound: Vec<bool> = std::thread::scope(|scope| {
+            let bind = |name: &'static str| {
+                let path = directory.path().join(name);
+                scope.spawn(move || Place::find(&path).and_then(|place| place.bind()))
+            };
+            let threads: Vec<_> = ["s", "s", "s", "s", "s", "s", "a", "b"].map(bind).into_iter().collect();
+            let sockets: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            sockets.iter().map(Result::is_ok).collect()
+        });
+        assert_eq!(bound.iter().take(6).filter(|bound| **bound).count(), 1);
+        assert_eq!(bound.get(6..), Some([true, true].as_slice()));
     }
 
     #[test]

@@ -538,3 +538,32 @@ async fn a_connection_without_requests_is_ended_politely() {
     assert!(ended.is_ok() || ended.unwrap_err().reason() == Some(Code::NO_ERROR));
     assert!(poll_fn(|context| requests.poll_ready(context)).await.is_err());
 }
+
+#[tokio::test]
+async fn each_stream_leaves_one_record_whatever_becomes_of_it() {
+    let inner = Inner::new(RULES).await;
+    let server = Server::echo(&inner).await;
+    let mut agent = Agent::open(&inner, server.port()).await;
+    agent.get("/a").await.unwrap();
+    agent.get("/secret/1").await.unwrap();
+    agent.ask(agent.request("PUT", "/b"), b"yes please").await.unwrap();
+    let elsewhere = Request::builder().method("GET").uri(format!("https://b.example:{}/", server.port()));
+    assert_eq!(agent.ask(elsewhere, b"").await.unwrap().status, 421);
+    // One that the client takes back while its server waits for the rest.
+    let (_response, mut sender) = agent.begin(agent.request("POST", "/c").header("x-mark", "1"), false).await;
+    sender.send_data(Bytes::from_static(b"abc"), false).unwrap();
+    let counters = inner.world.context.interception.as_ref().unwrap().counters();
+    eventually(|| counters.today().intercepted_today == 5).await;
+    sender.send_reset(Code::CANCEL);
+    let mut lines = seen::lines(&seen::seen(&inner, "h2", 5).await);
+    lines.sort();
+    let taken_back = lines.remove(3);
+    assert!(taken_back.starts_with("POST /c by marked: allow allowed null "), "{taken_back}");
+    let expected = [
+        "- - by default: block host_mismatch 421 0",
+        "GET /a by read: allow allowed 200 0",
+        "GET /secret/1 by no-secret: block blocked_by_rule 403 0",
+        "PUT /b by said: allow allowed 200 10",
+    ];
+    assert_eq!(lines, expected);
+}

@@ -6,7 +6,7 @@ use super::inside::{Inner, RULES, get};
 use super::*;
 
 /// Waits until there are so many records, and asserts that the counters agree with them.
-async fn seen(inner: &Inner, count: usize) -> Vec<Value> {
+pub(super) async fn seen(inner: &Inner, protocol: &str, count: usize) -> Vec<Value> {
     eventually(|| inner.world.records().len() >= count).await;
     let records = inner.world.records();
     assert_eq!(records.len(), count, "{records:#?}");
@@ -19,7 +19,7 @@ async fn seen(inner: &Inner, count: usize) -> Vec<Value> {
             (&"proxy_intercept".into(), &"https".into()),
             "{record:#}"
         );
-        assert_eq!(record["protocol"], "http/1.1");
+        assert_eq!(record["protocol"], protocol);
         let timings = record["timings"].as_object().unwrap();
         let [decided, total] = ["decided_us", "total_us"].map(|name| timings[name].as_u64().unwrap());
         let answered = timings.get("answered_us").map_or(decided, |time| time.as_u64().unwrap());
@@ -44,7 +44,7 @@ fn line(record: &Value) -> String {
     )
 }
 
-fn lines(records: &[Value]) -> Vec<String> {
+pub(super) fn lines(records: &[Value]) -> Vec<String> {
     records.iter().map(line).collect()
 }
 
@@ -62,7 +62,7 @@ async fn each_request_leaves_one_record_with_its_rule_status_size_and_times() {
     client.ask(&(head("PUT /c", "Content-Length: 10\r\n") + "yes please")).await;
     client.ask(&(head("PUT /d", "Content-Length: 4\r\n") + "hush")).await;
     client.ask(&head("GET /e", "Host: b.example\r\n")).await;
-    let records = seen(&inner, 6).await;
+    let records = seen(&inner, "http/1.1", 6).await;
     let expected = [
         "GET /a?q=1 by read: allow allowed 200 0",
         "GET /secret/1 by no-secret: block blocked_by_rule 403 0",
@@ -98,7 +98,7 @@ async fn what_fails_on_the_way_is_one_record_and_says_what_the_agent_got() {
         client.send(format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).await;
         client.rest().await;
     }
-    let records = seen(&inner, 3).await;
+    let records = seen(&inner, "http/1.1", 3).await;
     let expected = [
         "GET /nonsense by default: block upstream_malformed 502 0",
         "GET /torn by default: block upstream_malformed 200 0",
@@ -121,14 +121,14 @@ async fn what_the_agent_leaves_is_written_when_it_ends() {
     let counted = || inner.world.context.interception.as_ref().unwrap().counters().today().intercepted_today;
     assert_eq!((counted(), inner.world.records().len()), (1, 0), "it is counted, and not over");
     drop(client);
-    let records = seen(&inner, 1).await;
+    let records = seen(&inner, "http/1.1", 1).await;
     assert_eq!(lines(&records), ["GET /switch by read: allow allowed 101 0"]);
 
     let mut client = inner.open(silent.port()).await;
     client.send(format!("POST /up HTTP/1.1\r\n{host}X-Mark: 1\r\nContent-Length: 100\r\n\r\nabc")).await;
     eventually(|| counted() == 2).await;
     drop(client);
-    let records = seen(&inner, 2).await;
+    let records = seen(&inner, "http/1.1", 2).await;
     assert_eq!(lines(&records[1..]), ["POST /up by marked: allow allowed null 3"]);
 
     // One that is cut off as the proxy ends.
@@ -136,7 +136,7 @@ async fn what_the_agent_leaves_is_written_when_it_ends() {
     client.send(get(silent.port(), "/never")).await;
     eventually(|| silent.received().iter().any(|request| request.starts_with("GET /never"))).await;
     inner.world.serving.abort();
-    let records = seen(&inner, 3).await;
+    let records = seen(&inner, "http/1.1", 3).await;
     assert_eq!(lines(&records[2..]), ["GET /never by read: allow allowed null 0"]);
 }
 
