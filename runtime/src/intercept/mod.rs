@@ -13,6 +13,7 @@ pub mod counters;
 pub mod failures;
 pub mod leaves;
 pub mod pool;
+pub mod room;
 mod tickets;
 pub mod trust;
 mod truststore;
@@ -23,6 +24,7 @@ pub use counters::{Counted, Counters};
 pub use failures::Failures;
 pub use leaves::{Leaf, LeafTtl, Leaves};
 pub use pool::Pool;
+pub use room::{Room, Rooms};
 pub use trust::Trust;
 pub use upstream::Upstreams;
 
@@ -37,6 +39,8 @@ pub struct Interception {
     pub upstreams: Upstreams,
     /// Connections to them that can be used again.
     pub pool: Pool,
+    /// What each agent may hold in memory.
+    pub rooms: Rooms,
     /// What could not be looked into lately.
     pub failures: Arc<Failures>,
     /// What enrich rules inject.
@@ -51,6 +55,7 @@ impl Interception {
             counters: Arc::default(),
             upstreams,
             pool: Pool::default(),
+            rooms: Rooms::default(),
             failures: Arc::default(),
             secrets: Secrets::default(),
         }

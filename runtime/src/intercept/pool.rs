@@ -26,9 +26,12 @@ const IDLE: Duration = Duration::from_secs(50);
 const SWEEP: Duration = Duration::from_secs(10);
 /// How many connections of one agent are kept.
 const MAX_OF_AGENT: usize = 64;
-/// What a server may send ahead on one stream, and on one connection, in bytes: 20 MB/s over 50 ms.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 2 << 20;
+/// What a server may send ahead on one stream, in bytes: 10 MB/s over 50 ms.
+const STREAM_WINDOW: u32 = 512 << 10;
+/// How many requests share one connection.
+const MAX_STREAMS: u32 = 64;
+/// The same on one connection: enough for all streams, or those whose clients do not read on would hold up the others.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
 /// What waits to be sent on one stream, in bytes.
 const SEND_BUFFER: usize = 128 << 10;
 /// The largest response head, in bytes as HTTP/2 counts them (RFC 9113, section 6.5.2).
@@ -270,7 +273,8 @@ impl Shared {
     }
 
     fn seat(&self) -> Option<Seat> {
-        let free = self.state.streams.load(Ordering::Relaxed) < self.requests.current_max_send_streams();
+        let free = self.state.streams.load(Ordering::Relaxed)
+            < self.requests.current_max_send_streams().min(MAX_STREAMS as usize);
         free.then(|| self.take_seat())
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::chunked::Chunked;
@@ -201,6 +202,8 @@ pub(super) struct Kept {
     pub(super) raw: Vec<u8>,
     /// The content without the framing, to be judged.
     pub(super) content: Vec<u8>,
+    /// The room that it takes.
+    pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
 #[cfg(test)]

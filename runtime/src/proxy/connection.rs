@@ -18,6 +18,7 @@ use super::judge::{self, Refusal, Subject};
 use super::sniff::{Carries, sniff};
 use super::{http, raw, tunnel};
 use crate::audit::Record;
+use crate::intercept::Room;
 use crate::snapshot::Snapshot;
 
 /// How long a refused client may take to read why before its connection ends.
@@ -44,6 +45,11 @@ impl Connection {
     /// The policy for one request or tunnel, from beginning to end.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.context.policy.load_full()
+    }
+
+    /// What the agent has room for, over all its connections where those are looked into.
+    pub(super) fn room(&self) -> Arc<Room> {
+        self.context.interception.as_ref().map_or_else(Arc::default, |it| it.rooms.of(&self.agent))
     }
 
     /// Serves the connection until it ends.

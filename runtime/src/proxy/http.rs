@@ -251,8 +251,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             body::send(&mut self.writer, CONTINUE).await.map_err(|_| Failed::Gone)?;
         }
         let limits = self.connection.limits();
+        let room = self.connection.room().body(limits.body_bytes).await;
         let kept = body.keep(&mut self.incoming, &mut self.reader, limits.body_bytes, limits.body).await;
-        kept.map_err(|error| match refusal_of_body(&error) {
+        kept.map(|kept| Kept { _room: room, ..kept }).map_err(|error| match refusal_of_body(&error) {
             Some(refusal) => Failed::Refused(refusal),
             None => Failed::Gone,
         })

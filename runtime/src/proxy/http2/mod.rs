@@ -4,7 +4,8 @@
 
 mod carry;
 mod enriched;
-mod head;
+pub mod head;
+mod paced;
 mod stream;
 
 use std::pin::{Pin, pin};
@@ -20,18 +21,21 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::paced::Paced;
 use self::stream::{Ended, Stream};
 use super::connection::Connection;
 use super::fields::MAX_HEAD_BYTES;
 use super::inside::Inside;
 use super::judge::Refusal;
+use crate::intercept::Room;
 use crate::intercept::upstream::Protocol;
 
 /// How many requests of one connection are under way at a time: what RFC 9113, section 6.5.2 asks for at least, and a little.
-const MAX_STREAMS: u32 = 128;
-/// What a client may send ahead on one stream, and on one connection, in bytes. The client is next door.
-const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 256 << 10;
+pub(in crate::proxy) const MAX_STREAMS: u32 = 128;
+/// What a client may send ahead on one stream, in bytes. The client is next door.
+const STREAM_WINDOW: u32 = 32 << 10;
+/// The same on one connection: enough for all streams, or those whose bodies wait to be read would hold up the others.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
 /// What waits to be sent on one stream, in bytes.
 const SEND_BUFFER: usize = 128 << 10;
 /// How many bodies of one connection are kept at a time to be judged.
@@ -47,6 +51,8 @@ struct Shared {
     inside: Inside,
     /// Bodies that are kept to be judged.
     keeping: Semaphore,
+    /// What the agent has room for, over all its connections.
+    room: Arc<Room>,
 }
 
 /// Serves requests until the connection ends. `extended`: ends with whether the server behind takes an extended CONNECT,
@@ -64,8 +70,9 @@ pub(super) async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
-    let shared = Shared { connection: connection.clone(), inside, keeping: Semaphore::new(MAX_KEPT) };
-    let server = match timeout(connection.limits().hello, builder.handshake::<_, Bytes>(stream)).await {
+    let room = connection.room();
+    let shared = Shared { connection: connection.clone(), inside, keeping: Semaphore::new(MAX_KEPT), room };
+    let server = match timeout(connection.limits().hello, builder.handshake::<_, Bytes>(Paced::new(stream))).await {
         Ok(Ok(server)) => server,
         Ok(Err(error)) => {
             unreadable(&shared, &Refusal::because(Reason::AmbiguousRequest, error));
@@ -94,9 +101,17 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         let quiet_until = quiet_since + if ending { GOODBYE } else { idle };
         tokio::select! {
             accepted = server.accept() => match accepted {
-                Some(Ok((request, respond))) => {
+                Some(Ok((request, mut respond))) => {
+                    let Some(place) = shared.room.stream() else {
+                        respond.send_reset(Code::REFUSED_STREAM);
+                        continue;
+                    };
                     let shared = Arc::clone(&shared);
-                    streams.spawn(async move { Stream::new(&shared, respond).serve(request).await });
+                    streams.spawn(async move {
+                        let ended = Stream::new(&shared, respond).serve(request).await;
+                        drop(place);
+                        ended
+                    });
                 }
                 Some(Err(error)) => {
                     if !error.is_io() {

@@ -16,7 +16,7 @@ use h2::{Reason as Code, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use outcall_schema::reason::Reason;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::Shared;
@@ -74,7 +74,8 @@ struct Kept<'a> {
     data: VecDeque<Bytes>,
     /// Whether that is all of it; trailers may follow.
     whole: bool,
-    _room: Option<SemaphorePermit<'a>>,
+    /// Among those of this connection, and among those of this agent.
+    _room: Option<(SemaphorePermit<'a>, OwnedSemaphorePermit)>,
 }
 
 /// One stream.
@@ -183,13 +184,16 @@ impl<'a> Stream<'a> {
     /// Reads the body up to the cap.
     async fn keep(&mut self, head: &Head, body: &mut RecvStream) -> Result<Kept<'a>, Failed> {
         let limits = self.shared.connection.limits();
-        let room = unless_taken_back(&mut self.respond, self.shared.keeping.acquire()).await?;
+        let shared = self.shared;
+        let making_room =
+            async { Some((shared.keeping.acquire().await.ok()?, shared.room.body(limits.body_bytes).await?)) };
+        let room = unless_taken_back(&mut self.respond, making_room).await?;
         if head.expects_continue() {
             let mut response = Response::new(());
             *response.status_mut() = StatusCode::CONTINUE;
             self.respond.send_informational(response).map_err(|_| Failed::Gone)?;
         }
-        let mut kept = Kept { _room: room.ok(), ..Kept::default() };
+        let mut kept = Kept { _room: room, ..Kept::default() };
         let mut size = 0;
         while size < limits.body_bytes {
             match timeout(limits.body, body.data()).await {

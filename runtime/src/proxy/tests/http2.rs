@@ -18,32 +18,32 @@ use super::inside::{Inner, RULES, get, handshake};
 use super::*;
 
 /// Rules for everything on `a.example`.
-const ALL: &str = "rules:\n  - { id: all, action: allow, condition: 'http.host == \"a.example\"', egress: { mode: intercept, allow_private_ips: true } }\n";
+pub(super) const ALL: &str = "rules:\n  - { id: all, action: allow, condition: 'http.host == \"a.example\"', egress: { mode: intercept, allow_private_ips: true } }\n";
 
 /// What an upstream received on one stream.
 #[derive(Debug, Clone, Default)]
-struct Received {
-    method: String,
-    uri: String,
-    fields: HeaderMap,
-    body: Vec<u8>,
-    trailers: Option<HeaderMap>,
+pub(super) struct Received {
+    pub(super) method: String,
+    pub(super) uri: String,
+    pub(super) fields: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 /// What an upstream does with one stream.
-type OnStream = dyn Fn(Request<RecvStream>, SendResponse<Bytes>, Arc<Mutex<Vec<Received>>>) -> tokio::task::JoinHandle<()>
+pub(super) type OnStream = dyn Fn(Request<RecvStream>, SendResponse<Bytes>, Arc<Mutex<Vec<Received>>>) -> tokio::task::JoinHandle<()>
     + Send
     + Sync;
 
 /// A server for `a.example` in HTTP/2.
-struct Server {
-    upstream: Upstream,
-    received: Arc<Mutex<Vec<Received>>>,
+pub(super) struct Server {
+    pub(super) upstream: Upstream,
+    pub(super) received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Server {
     /// One that answers with 200, echoes what came as body and has a trailer.
-    async fn echo(inner: &Inner) -> Server {
+    pub(super) async fn echo(inner: &Inner) -> Server {
         Server::start(
             inner,
             |builder| builder,
@@ -56,7 +56,7 @@ impl Server {
         .await
     }
 
-    async fn start(
+    pub(super) async fn start(
         inner: &Inner,
         change: fn(&mut h2::server::Builder) -> &mut h2::server::Builder,
         on_stream: Arc<OnStream>,
@@ -64,7 +64,7 @@ impl Server {
         Server::offering(inner.server("a.example", |_| {}), &["h2", "http/1.1"], change, on_stream).await
     }
 
-    async fn offering(
+    pub(super) async fn offering(
         mut config: ServerConfig,
         protocols: &[&str],
         change: fn(&mut h2::server::Builder) -> &mut h2::server::Builder,
@@ -92,16 +92,16 @@ impl Server {
         Server { upstream, received }
     }
 
-    fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.upstream.port()
     }
 
-    fn received(&self) -> Vec<Received> {
+    pub(super) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 }
 
-async fn echo(
+pub(super) async fn echo(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     received: &Mutex<Vec<Received>>,
@@ -122,7 +122,7 @@ async fn echo(
 }
 
 /// Sends within the window.
-async fn all(sender: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
+pub(super) async fn all(sender: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
     while !data.is_empty() {
         sender.reserve_capacity(data.len());
         let Some(room) = poll_fn(|context| sender.poll_capacity(context)).await.transpose()? else { break };
@@ -132,7 +132,7 @@ async fn all(sender: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::
 }
 
 /// Everything of one half.
-async fn drain(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
+pub(super) async fn drain(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
     let mut content = Vec::new();
     while let Some(data) = body.data().await {
         let data = data?;
@@ -143,32 +143,32 @@ async fn drain(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2
 }
 
 /// A client inside TLS with `a.example`, in HTTP/2.
-struct Agent {
-    requests: SendRequest<Bytes>,
-    port: u16,
+pub(super) struct Agent {
+    pub(super) requests: SendRequest<Bytes>,
+    pub(super) port: u16,
 }
 
 /// What an agent got.
 #[derive(Debug)]
-struct Got {
-    status: u16,
-    fields: HeaderMap,
-    body: String,
-    trailers: Option<HeaderMap>,
+pub(super) struct Got {
+    pub(super) status: u16,
+    pub(super) fields: HeaderMap,
+    pub(super) body: String,
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 impl Agent {
-    async fn open(inner: &Inner, port: u16) -> Agent {
+    pub(super) async fn open(inner: &Inner, port: u16) -> Agent {
         Agent::offering(inner, port, &["h2"]).await
     }
 
-    async fn stream(inner: &Inner, port: u16, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn stream(inner: &Inner, port: u16, protocols: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = inner.client_config();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         handshake(config, "a.example", inner.tunnel("a.example", port).await).await
     }
 
-    async fn offering(inner: &Inner, port: u16, protocols: &[&str]) -> Agent {
+    pub(super) async fn offering(inner: &Inner, port: u16, protocols: &[&str]) -> Agent {
         let stream = Agent::stream(inner, port, protocols).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();
@@ -176,17 +176,17 @@ impl Agent {
         Agent { requests, port }
     }
 
-    fn request(&self, method: &str, path: &str) -> Builder {
+    pub(super) fn request(&self, method: &str, path: &str) -> Builder {
         Request::builder().method(method).uri(format!("https://a.example:{}{path}", self.port))
     }
 
     /// Sends a head.
-    async fn begin(&mut self, request: Builder, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    pub(super) async fn begin(&mut self, request: Builder, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
         let mut ready = self.requests.clone().ready().await.unwrap();
         ready.send_request(request.body(()).unwrap(), ends).unwrap()
     }
 
-    async fn ask(&mut self, request: Builder, body: &[u8]) -> Result<Got, h2::Error> {
+    pub(super) async fn ask(&mut self, request: Builder, body: &[u8]) -> Result<Got, h2::Error> {
         let (response, mut sender) = self.begin(request, body.is_empty()).await;
         if !body.is_empty() {
             let body = Bytes::copy_from_slice(body);
@@ -198,13 +198,13 @@ impl Agent {
         got(response).await
     }
 
-    async fn get(&mut self, path: &str) -> Result<Got, h2::Error> {
+    pub(super) async fn get(&mut self, path: &str) -> Result<Got, h2::Error> {
         let request = self.request("GET", path);
         self.ask(request, b"").await
     }
 }
 
-async fn got(response: ResponseFuture) -> Result<Got, h2::Error> {
+pub(super) async fn got(response: ResponseFuture) -> Result<Got, h2::Error> {
     let whole = async {
         let (parts, mut body) = response.await?.into_parts();
         let (content, trailers) = drain(&mut body).await?;

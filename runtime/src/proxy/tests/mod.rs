@@ -1,14 +1,18 @@
 //! The proxy over real sockets on the loopback: real clients, real upstreams, a real resolver and compiled policies.
 
+mod abuse;
 mod enriched;
 mod fallback;
+mod h2spec;
 mod http;
 mod http2;
 mod inside;
 mod inside_handshake;
+mod property;
 mod raw;
 mod seen;
 mod shapes;
+mod shapes_h2;
 mod tunnel;
 
 use std::net::{Ipv4Addr, SocketAddr};
