@@ -14,6 +14,7 @@ pub mod coding;
 pub mod decoding;
 pub mod fields;
 pub mod hello;
+pub mod http2;
 pub mod request;
 pub mod response;
 
@@ -25,7 +26,6 @@ mod entry;
 mod exchange;
 mod fallback;
 mod http;
-mod http2;
 mod incoming;
 mod inside;
 mod judge;

@@ -7,6 +7,7 @@ mod artifacts;
 mod authorities;
 mod codings;
 pub mod facts;
+mod heads;
 pub mod mutate;
 mod redaction;
 mod targets;

@@ -16,7 +16,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::host::Host;
 use outcall_schema::path;
 
-use super::{Target, artifacts, authorities, codings, redaction};
+use super::{Target, artifacts, authorities, codings, heads, redaction};
 use crate::fixtures::dns;
 
 const HTTP_WORDS: &[&str] = &[
@@ -177,6 +177,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "hosts", seeds: host_seeds, words: HOST_WORDS, check: hosts },
     Target { name: "paths", seeds: path_seeds, words: HTTP_WORDS, check: paths },
     Target { name: "http-requests", seeds: request_seeds, words: HTTP_WORDS, check: requests },
+    Target { name: "http2-requests", seeds: heads::seeds, words: heads::WORDS, check: heads::check },
     Target { name: "http-responses", seeds: response_seeds, words: HTTP_WORDS, check: responses },
     Target { name: "chunked-bodies", seeds: chunked_seeds, words: HTTP_WORDS, check: chunked },
     Target { name: "content-codings", seeds: codings::seeds, words: &[], check: codings::check },

@@ -19,6 +19,14 @@ use super::super::request::{Authority, read_method};
 /// The one protocol that an extended CONNECT may ask for (RFC 8441, section 5).
 const WEBSOCKET: &str = "websocket";
 
+/// Reads a request whose head is all of it, and gives the one that would be sent.
+///
+/// # Errors
+/// Whatever another parser could read differently; see [`HeadError`].
+pub fn forwarded(parts: Parts) -> Result<Request<()>, HeadError> {
+    Head::read(parts, true)?.forwarded()
+}
+
 /// A request's fields.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
