@@ -1,6 +1,7 @@
 //! What the suites share: the world they run in and the second opinions they ask.
 #![forbid(unsafe_code)]
 
+pub mod abuse;
 pub mod fixtures;
 pub mod fuzz;
 pub mod generate;
