@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 pub use record::{Decision, Intercepted, Record, Timings};
 pub use tally::RuleSummary;
@@ -17,6 +18,13 @@ use tally::Tally;
 
 /// Lines that may wait for the disk: at some 500 bytes each, half a megabyte.
 const QUEUE: usize = 1_024;
+
+/// How much is written at once, in bytes.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// How long after a writing the next one begins at the earliest, where few lines came. The queue takes those of a million a
+/// second.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// The handle that everything that refuses has. Cheap to clone; all clones write to one log.
 #[derive(Clone)]
@@ -98,34 +106,83 @@ impl std::fmt::Debug for Audit {
 }
 
 /// The writer's thread. It goes on after an error, as the disk may get room again; the flush reports it.
-fn write_all(messages: Receiver<Message>, mut writer: Box<dyn Write + Send>) {
-    let mut failed: Option<io::Error> = None;
-    let mut torn = false;
-    for message in messages {
-        match message {
-            Message::Line(line) => {
-                // A line that was cut short must not swallow the one after it.
-                let begin = if torn { writer.write_all(b"\n") } else { Ok(()) };
-                match begin.and_then(|()| writer.write_all(&line)) {
-                    Ok(()) => torn = false,
-                    Err(error) => {
-                        torn = true;
-                        failed.get_or_insert(error);
-                    }
+///
+/// Lines that wait together are written together, and where they come thick, those of a moment: waking this thread and
+/// calling the kernel for each took as long as judging the request.
+fn write_all(messages: Receiver<Message>, writer: Box<dyn Write + Send>) {
+    let mut lines = Lines { writer, failed: None, torn: false };
+    let mut waiting = Vec::new();
+    let mut written: Option<Instant> = None;
+    for message in &messages {
+        let mut message = Some(message);
+        if let (Some(Message::Line(_)), Some(written)) = (&message, written) {
+            thread::sleep(MOMENT.saturating_sub(written.elapsed()));
+        }
+        while let Some(next) = message.take() {
+            match next {
+                Message::Line(line) => waiting.extend_from_slice(&line),
+                Message::Flush(done) => {
+                    lines.write(&waiting);
+                    waiting.clear();
+                    // Whoever asked may have gone away.
+                    let _ = done.send(lines.flush());
                 }
             }
-            Message::Flush(done) => {
-                let outcome = match failed.take() {
-                    Some(error) => Err(error),
-                    None => writer.flush(),
-                };
-                // Whoever asked may have gone away.
-                let _ = done.send(outcome);
+            if waiting.len() < BATCH_BYTES {
+                message = messages.try_recv().ok();
+            }
+        }
+        lines.write(&waiting);
+        // More than that at once must not wait, as those who write it would.
+        written = (waiting.len() < BATCH_BYTES).then(Instant::now);
+        waiting.clear();
+    }
+    // Every handle is gone and nobody is left to tell.
+    let _ = lines.flush();
+}
+
+/// Where the lines go.
+struct Lines {
+    writer: Box<dyn Write + Send>,
+    /// The first error since the last flush.
+    failed: Option<io::Error>,
+    /// The last line was cut short; it must not swallow the one after it.
+    torn: bool,
+}
+
+impl Lines {
+    /// Writes whole lines. One that cannot be written is given up on, those after it are still tried.
+    fn write(&mut self, lines: &[u8]) {
+        let mut left = lines;
+        while !left.is_empty() {
+            let begin = if self.torn { self.writer.write_all(b"\n") } else { Ok(()) };
+            match begin.and_then(|()| self.writer.write(left)) {
+                Ok(0) => self.give_up(&mut left, lines, io::ErrorKind::WriteZero.into()),
+                Ok(length) => {
+                    self.torn = false;
+                    left = left.get(length..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.give_up(&mut left, lines, error),
             }
         }
     }
-    // Every handle is gone and nobody is left to tell.
-    let _ = writer.flush();
+
+    /// Leaves out the rest of the line that could not be written.
+    fn give_up(&mut self, left: &mut &[u8], lines: &[u8], error: io::Error) {
+        let before = lines.len().checked_sub(left.len() + 1).and_then(|at| lines.get(at));
+        self.torn |= before.is_some_and(|byte| *byte != b'\n');
+        let end = left.iter().position(|byte| *byte == b'\n').map_or(left.len(), |at| at + 1);
+        *left = left.get(end..).unwrap_or_default();
+        self.failed.get_or_insert(error);
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.writer.flush(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +245,54 @@ mod tests {
             .collect();
         assert_eq!(rules, ["default", "logged"]);
         assert_eq!(audit.summary().iter().map(|rule| rule.count).sum::<u64>(), 3);
+    }
+
+    /// Takes five bytes at a time, and nothing at each of these calls.
+    struct Flaky {
+        written: Arc<Mutex<Vec<u8>>>,
+        failing: Vec<usize>,
+        calls: usize,
+    }
+
+    impl Write for Flaky {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.failing.contains(&self.calls) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let length = bytes.len().min(5);
+            self.written.lock().unwrap().extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_takes_no_other_with_it() {
+        // Calls: `first`, `..` with the line's end and `se`, `cond.`, its end, `third`, `..`; a torn line costs another one.
+        for (failing, expected) in [
+            (vec![], "first..\nsecond.\nthird..\n"),
+            (vec![1], "second.\nthird..\n"),
+            (vec![2], "first\nsecond.\nthird..\n"),
+            (vec![3], "first..\nse\nthird..\n"),
+            (vec![4], "first..\nsecond.\nthird..\n"),
+            (vec![3, 4], "first..\nse"),
+            (vec![6], "first..\nsecond.\nthird"),
+            (vec![2, 3], "first\nthird..\n"),
+            (vec![2, 6], "first\nsecond.\n"),
+        ] {
+            let written = Arc::new(Mutex::new(Vec::new()));
+            let writer = Flaky { written: Arc::clone(&written), failing: failing.clone(), calls: 0 };
+            let mut lines = Lines { writer: Box::new(writer), failed: None, torn: false };
+            lines.write(b"first..\nsecond.\n");
+            lines.write(b"third..\n");
+            let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+            assert_eq!(text, expected, "{failing:?}");
+            assert_eq!(lines.flush().is_err(), !failing.is_empty());
+        }
     }
 
     #[test]

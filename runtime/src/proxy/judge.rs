@@ -385,5 +385,8 @@ pub(super) fn unseen_body(snapshot: &Snapshot, subject: &Subject, address: Optio
 
 /// A body as conditions see it: invalid UTF-8 becomes U+FFFD.
 pub(super) fn text(content: &[u8]) -> BodyText {
-    BodyText::Text(String::from_utf8_lossy(content).into_owned())
+    // Whether all is valid is found out many bytes at a time, what of it is not one by one.
+    BodyText::Text(
+        str::from_utf8(content).map_or_else(|_| String::from_utf8_lossy(content).into_owned(), str::to_owned),
+    )
 }
