@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use outcall_tests::abuse::{ABUSES, calm, proxy, server};
 
-/// What `--check` lets pass. Debug builds on busy machines wait long for their turn.
+/// What `--check` lets pass. Where other work has the processors, a proxy that is busy waits for its turn whatever it does itself.
 const MAX_TIMES_SLOWER: f64 = 10.0;
-const ALWAYS_FINE: Duration = Duration::from_millis(250);
+const ALWAYS_FINE: Duration = Duration::from_secs(2);
 const MAX_GROWTH_KIB: u64 = 384 << 10;
 
 fn main() -> ExitCode {
