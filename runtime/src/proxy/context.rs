@@ -66,7 +66,8 @@ pub struct Limits {
     pub tunnel: Duration,
     /// How long one address may take to connect.
     pub connect: Duration,
-    /// How long connections may go on after shutdown was asked for.
+    /// How long connections may go on after shutdown was asked for. Half a minute: most requests and downloads end in it,
+    /// and service managers wait longer (systemd 90 s, Kubernetes from 30 s on) before they kill.
     pub drain: Duration,
     /// The largest request body that is kept to be judged, in bytes as sent.
     pub body_bytes: usize,
@@ -85,7 +86,7 @@ impl Default for Limits {
             response: Duration::from_secs(600),
             tunnel: Duration::from_secs(3600),
             connect: Duration::from_secs(10),
-            drain: Duration::from_secs(5),
+            drain: Duration::from_secs(30),
             body_bytes: 1 << 20,
         }
     }

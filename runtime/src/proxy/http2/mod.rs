@@ -143,6 +143,8 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
             }
             () = stopped(&mut shutdown), if !ending => {
                 ending = true;
+                // A connection that was quiet for long still has to say its goodbye.
+                quiet_since = Instant::now();
                 server.graceful_shutdown();
             }
             () = sleep_until(quiet_until), if streams.is_empty() => {

@@ -567,3 +567,42 @@ async fn each_stream_leaves_one_record_whatever_becomes_of_it() {
     ];
     assert_eq!(lines, expected);
 }
+
+#[tokio::test]
+async fn shutdown_lets_streams_finish_refuses_new_ones_and_cuts_off_the_rest_in_time() {
+    let limits = Limits { drain: Duration::from_secs(2), ..Limits::default() };
+    let inner = Inner::with_limits(ALL, limits).await;
+    let server = Server::echo(&inner).await;
+    let idle = Agent::stream(&inner, server.port(), &["h2"]).await.unwrap();
+    let (_requests, idle) = h2::client::handshake(idle).await.unwrap();
+    let mut agent = Agent::open(&inner, server.port()).await;
+    let post = |agent: &Agent| agent.request("POST", "/");
+    let request = post(&agent);
+    let (finishing, mut sender) = agent.begin(request, false).await;
+    let request = post(&agent);
+    let (staying, _kept) = agent.begin(request, false).await;
+    sender.send_data(Bytes::from_static(b"begun, "), false).unwrap();
+    let request = agent.request("GET", "/");
+    assert_eq!(agent.ask(request, b"").await.unwrap().status, 200, "what was sent before has arrived as well");
+    let asked_at = tokio::time::Instant::now();
+    inner.world.shutdown.send(true).unwrap();
+    // A connection on which nothing happens is told, and closed at once.
+    tokio::time::timeout(Duration::from_secs(1), idle).await.expect("before the drain is over").unwrap();
+    assert!(!inner.world.serving.is_finished());
+    let refused = async {
+        while let Ok(mut ready) = agent.requests.clone().ready().await {
+            let request = Request::builder().uri(format!("https://a.example:{}/", agent.port)).body(()).unwrap();
+            let Ok((response, _)) = ready.send_request(request, true) else { return };
+            if response.await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("new streams are refused");
+    sender.send_data(Bytes::from_static(b"done"), true).unwrap();
+    let answer = got(finishing).await.unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (200, "begun, done"));
+    assert!(got(staying).await.is_err(), "what does not finish is cut off");
+    tokio::time::timeout(PATIENCE, inner.world.serving).await.unwrap().unwrap().unwrap();
+    assert!(asked_at.elapsed() >= Duration::from_secs(2), "and not before the time is over");
+}

@@ -217,3 +217,27 @@ async fn a_host_that_the_authority_may_not_speak_for_is_a_502_on_connect() {
     assert_eq!(answer, bad_gateway("cert_gen_failed", "no certificate could be made for the host"));
     inner.world.assert_refusals(&[("read", "cert_gen_failed")]);
 }
+
+#[tokio::test]
+async fn a_leaf_that_is_let_go_of_during_a_handshake_finishes_it() {
+    let inner = Inner::new(RULES).await;
+    let upstream = inner.upstream(|_| OK.to_owned()).await;
+    let leaves = inner.world.context.interception.as_ref().unwrap().leaves();
+    let mut tunnel = inner.tunnel("a.example", upstream.port()).await;
+    let (near, mut far) = tokio::io::duplex(1 << 16);
+    let name = rustls::pki_types::ServerName::try_from("a.example").unwrap();
+    let shaking = tokio::spawn(tokio_rustls::TlsConnector::from(Arc::new(inner.client_config())).connect(name, near));
+    // The hello passes, and what the proxy says to it, with its certificate, is held back.
+    let mut hello = vec![0; 1 << 16];
+    let length = tokio::io::AsyncReadExt::read(&mut far, &mut hello).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut tunnel, &hello[..length]).await.unwrap();
+    tunnel.readable().await.unwrap();
+    assert_eq!(leaves.flush(), 1);
+    tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut tunnel).await });
+    let stream = tokio::time::timeout(PATIENCE, shaking).await.expect("in time").unwrap().unwrap();
+    assert_eq!(leaves.len(), 0);
+    assert_eq!(Client::new(stream).ask(&get(upstream.port(), "/")).await, OK);
+    // The next client gets a new one.
+    assert_eq!(inner.open(upstream.port()).await.ask(&get(upstream.port(), "/")).await, OK);
+    assert_eq!(leaves.len(), 1);
+}

@@ -226,3 +226,31 @@ async fn a_silent_hello_is_given_up_on() {
     assert_eq!(client.rest().await, alert(90));
     world.assert_refusals(&[("default", "agent_timeout")]);
 }
+
+#[tokio::test]
+async fn shutdown_lets_a_tunnel_go_on_until_the_time_is_over() {
+    let limits = Limits { drain: Duration::from_secs(1), ..Limits::default() };
+    let (world, upstream) = (World::with_limits(&usual_rules(), limits).await, Upstream::echo().await);
+    let mut tunnels = Vec::new();
+    for _ in 0..2 {
+        let mut client = world.client().await;
+        client.send(connect("a.example", upstream.port())).await;
+        assert_eq!(client.until("\r\n\r\n").await, ESTABLISHED);
+        let hello = client_hello(Some("a.example"));
+        client.send(&hello).await;
+        while client.unread.len() < hello.len() {
+            assert!(client.more().await > 0);
+        }
+        client.unread.clear();
+        tunnels.push(client);
+    }
+    world.shutdown.send(true).unwrap();
+    let mut finishing = tunnels.remove(0);
+    finishing.send("still here").await;
+    finishing.stream.shutdown().await.unwrap();
+    assert_eq!(finishing.rest_text().await, "still here");
+    assert!(!world.serving.is_finished());
+    // The other one stays open on both sides, so it is cut off.
+    assert_eq!(tunnels[0].rest().await, b"");
+    tokio::time::timeout(PATIENCE, world.serving).await.unwrap().unwrap().unwrap();
+}
