@@ -162,6 +162,9 @@ struct AsciiOnly;
 
 impl serde_json::ser::Formatter for AsciiOnly {
     fn write_string_fragment<W: std::io::Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> std::io::Result<()> {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(text.as_bytes());
+        }
         for character in text.chars() {
             match character {
                 ' '..='~' => writer.write_all(&[u8::try_from(u32::from(character)).unwrap_or(b'?')])?,

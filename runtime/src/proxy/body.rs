@@ -158,6 +158,11 @@ impl Body {
         idle: Duration,
     ) -> Result<Kept, BodyError> {
         let mut kept = Kept::default();
+        let chunked = matches!(self.state, State::Chunked(_));
+        if let State::Remaining(length) = self.state {
+            // What does not come takes no memory.
+            kept.raw.reserve_exact(usize::try_from(length).unwrap_or(cap).min(cap));
+        }
         while !self.done() && kept.raw.len() < cap {
             if incoming.unread().is_empty() && !self.receive(incoming, reader, idle).await? {
                 break;
@@ -165,11 +170,29 @@ impl Body {
             let room = cap - kept.raw.len();
             let next = incoming.unread();
             let next = next.get(..room).unwrap_or(next);
-            let length = self.advance(next, &mut |data| kept.content.extend_from_slice(data))?;
+            let mut content = |data: &[u8]| {
+                if chunked {
+                    kept.content.extend_from_slice(data)
+                }
+            };
+            let length = self.advance(next, &mut content)?;
             kept.raw.extend_from_slice(incoming.unread().get(..length).unwrap_or_default());
             incoming.consume(length);
         }
+        if !chunked {
+            kept.content.clone_from(&kept.raw);
+        }
         Ok(kept)
+    }
+
+    /// Moves what has been received already into `bytes`, so that it is sent with what stands there.
+    pub(super) fn received(&mut self, incoming: &mut Incoming, bytes: &mut Vec<u8>) -> Result<(), HeadError> {
+        if !self.done() && !incoming.unread().is_empty() {
+            let length = self.advance(incoming.unread(), &mut |_| {})?;
+            bytes.extend_from_slice(incoming.unread().get(..length).unwrap_or_default());
+            incoming.consume(length);
+        }
+        Ok(())
     }
 
     /// Receives more; false at the regular end of a body that lasts until the connection closes.

@@ -81,7 +81,7 @@ pub(super) struct Exchange<'a> {
     pub(super) entry: &'a Entry,
     pub(super) candidate: Candidate,
     /// The head to send, and what was kept of the body.
-    pub(super) first: &'a [u8],
+    pub(super) first: [&'a [u8]; 2],
     /// What the response must not show, if a secret goes out.
     pub(super) redaction: Option<&'a Redaction>,
 }
@@ -240,9 +240,11 @@ async fn send(
     body: &mut Body,
 ) -> Result<(), BodyError> {
     let idle = exchange.connection.limits().body;
-    match timeout(idle, body::send(server, exchange.first)).await {
-        Ok(written) => written.map_err(BodyError::Write)?,
-        Err(_) => return Err(BodyError::WriteTimeout),
+    for bytes in exchange.first.into_iter().filter(|bytes| !bytes.is_empty()) {
+        match timeout(idle, body::send(server, bytes)).await {
+            Ok(written) => written.map_err(BodyError::Write)?,
+            Err(_) => return Err(BodyError::WriteTimeout),
+        }
     }
     body.forward(incoming, reader, server, idle).await?;
     progress.sent.store(true, Ordering::Relaxed);
@@ -281,7 +283,11 @@ async fn receive(
             Some(rewrite) if rewrite.until_close() => Persistence::Close,
             _ => client_persistence(exchange, progress, &response),
         };
-        let head = rewritten(rewrite.as_ref(), response.forwarded(persistence))?;
+        let mut head = rewritten(rewrite.as_ref(), response.forwarded(persistence))?;
+        let mut rest = Body::new(response.framing);
+        if rewrite.is_none() && response.upgrade == Upgrade::None {
+            rest.received(incoming, &mut head).map_err(malformed)?;
+        }
         exchange.entry.answered(response.status);
         exchange.allowed();
         progress.answered.store(true, Ordering::Relaxed);
@@ -291,7 +297,7 @@ async fn receive(
         }
         let forwarded = match &mut rewrite {
             Some(rewrite) => rewrite.forward(response.framing, incoming, server, client, limits.body).await,
-            None => Body::new(response.framing).forward(incoming, server, client, limits.body).await,
+            None => rest.forward(incoming, server, client, limits.body).await,
         };
         return match forwarded {
             Ok(()) => Ok(Received::Response { client: persistence, upstream: response.persistence }),

@@ -30,6 +30,9 @@ use crate::snapshot::Snapshot;
 /// What asks a waiting client for its body (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// The longest body that is sent in one piece with its head, in bytes.
+const SHORT_BYTES: usize = 16 << 10;
+
 /// How long the end of a connection may take to be said.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -269,7 +272,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         (mut body, kept): (Body, Kept),
     ) -> Next {
         let head = request.forwarded();
-        let prepared = enrich::prepare(self.connection, snapshot, subject, candidates, (&head, &kept.raw)).await;
+        // A short body goes out with its head, a long one is not copied for that.
+        let (short, long) = kept.raw.split_at(if kept.raw.len() <= SHORT_BYTES { kept.raw.len() } else { 0 });
+        let prepared = enrich::prepare(self.connection, snapshot, subject, candidates, (&head, short)).await;
         let Prepared { candidates, first, redaction } = match prepared {
             Ok(prepared) => prepared,
             Err(refusal) => return self.refuse(snapshot, subject, request, entry, &refusal, body.done()).await,
@@ -284,8 +289,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
                 Err(refusal) => return self.refuse(snapshot, subject, request, entry, &refusal, nothing_more).await,
             };
             let (connection, redaction) = (&*self.connection, redaction.as_ref());
-            let exchange =
-                Exchange { connection, snapshot, subject, request, entry, candidate, first: &first, redaction };
+            let first = [&first[..], long];
+            let exchange = Exchange { connection, snapshot, subject, request, entry, candidate, first, redaction };
             let client = (&mut self.incoming, &mut self.reader, &mut self.writer);
             match exchange::run(&exchange, client, &mut upstream, &mut body).await {
                 Ended::Complete { client: Persistence::KeepAlive, upstream: persistence } => {
@@ -382,7 +387,7 @@ impl From<Refusal> for Failed {
 fn asked(request: &Request<'_>, connection: &Connection) -> Asked {
     let cap = connection.limits().body_bytes as u64;
     let (body_size, body) = match request.framing {
-        Framing::None | Framing::Length(0) => (0, judge::text(&[])),
+        Framing::None | Framing::Length(0) => (0, BodyText::Text(String::new())),
         Framing::Length(length) => {
             let body = if length > cap { BodyText::Null } else { BodyText::Pending };
             (i64::try_from(length).unwrap_or(i64::MAX), body)

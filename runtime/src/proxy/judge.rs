@@ -3,6 +3,7 @@
 //! Invariant: nothing here waits, resolves or dials; a subject is judged by one snapshot from beginning to end.
 
 use std::net::IpAddr;
+use std::string::FromUtf8Error;
 
 use outcall_schema::addr;
 use outcall_schema::decision::{Action, Outcome, RuleIndex, Verdict};
@@ -384,9 +385,8 @@ pub(super) fn unseen_body(snapshot: &Snapshot, subject: &Subject, address: Optio
 }
 
 /// A body as conditions see it: invalid UTF-8 becomes U+FFFD.
-pub(super) fn text(content: &[u8]) -> BodyText {
+pub(super) fn text(content: Vec<u8>) -> BodyText {
     // Whether all is valid is found out many bytes at a time, what of it is not one by one.
-    BodyText::Text(
-        str::from_utf8(content).map_or_else(|_| String::from_utf8_lossy(content).into_owned(), str::to_owned),
-    )
+    let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+    BodyText::Text(String::from_utf8(content).unwrap_or_else(lossy))
 }

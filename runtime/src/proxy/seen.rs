@@ -46,7 +46,7 @@ impl Seen {
             decoded.map_err(|error| Refusal::because(Reason::BodyDecodeFailed, error))?
         };
         subject.set_body(match decoded {
-            Decoded::Content(content) => judge::text(&content),
+            Decoded::Content(content) => judge::text(content),
             Decoded::OverCap => BodyText::Null,
         });
         judged(subject)
@@ -64,7 +64,7 @@ fn unseen(
         Some(content) => {
             // A server may not know the encoding either and take the bytes as they are, so both readings have to be
             // allowed.
-            subject.set_body(judge::text(content));
+            subject.set_body(judge::text(content.to_vec()));
             let judged = judged(subject)?.into_iter();
             Some(judged.map(|candidate| (candidate.address, enriching(subject, &candidate))).collect::<Vec<_>>())
         }

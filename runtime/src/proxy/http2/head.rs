@@ -13,7 +13,7 @@ use outcall_schema::facts::Headers;
 use super::super::chunked::NOT_IN_TRAILERS;
 use super::super::coding::{self, Coding};
 use super::super::fields::{self, HeadError, MAX_FIELDS};
-use super::super::judge::{self, Asked, BodyText};
+use super::super::judge::{Asked, BodyText};
 use super::super::request::{Authority, read_method};
 
 /// The one protocol that an extended CONNECT may ask for (RFC 8441, section 5).
@@ -77,8 +77,8 @@ impl Head {
     /// What conditions see. A body that cannot fit the cap, or that there is none of, is known at once.
     pub(super) fn asked(&self, cap: usize) -> Asked {
         let (body_size, body) = match self.length {
-            _ if self.ends || self.websocket => (0, judge::text(&[])),
-            Some(0) => (0, judge::text(&[])),
+            _ if self.ends || self.websocket => (0, BodyText::Text(String::new())),
+            Some(0) => (0, BodyText::Text(String::new())),
             Some(length) => {
                 let body = if length > cap as u64 { BodyText::Null } else { BodyText::Pending };
                 (i64::try_from(length).unwrap_or(i64::MAX), body)

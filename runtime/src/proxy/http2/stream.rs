@@ -174,7 +174,7 @@ impl<'a> Stream<'a> {
         }
         *kept = self.keep(head, body).await?;
         let cap = connection.limits().body_bytes;
-        let content: Vec<u8> = kept.data.iter().flatten().copied().collect();
+        let content = kept.data.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat();
         let whole = kept.whole && content.len() <= cap;
         let seen = Seen { content, whole, codings: head.codings(), cap };
         let judging = seen.judge(&self.snapshot, subject, &addresses);
