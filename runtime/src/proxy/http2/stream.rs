@@ -40,6 +40,9 @@ use crate::snapshot::Snapshot;
 
 /// How long the rest of a request's body may take once its response is complete.
 const AFTER_RESPONSE: Duration = Duration::from_secs(5);
+/// How long the rest of a refused request's body may take. Some clients take a stream that is reset while they send for a
+/// failure of the whole request, the answer that came before included (curl 7.88 does).
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 /// How often a request is sent that a server says it did nothing of.
 const ATTEMPTS: usize = 3;
 
@@ -103,7 +106,9 @@ impl<'a> Stream<'a> {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.shared.inside.unreadable(&self.shared.connection, &self.snapshot, Protocol::H2, &refusal);
-                return self.answer(&refusal, &Method::GET);
+                let ended = self.answer(&refusal, &Method::GET);
+                unwanted(body).await;
+                return ended;
             }
         };
         let asked = head.asked(self.shared.connection.limits().body_bytes);
@@ -112,7 +117,7 @@ impl<'a> Stream<'a> {
         let mut subject = Subject::new(&agent, head.authority.host.clone(), port, kind);
         let mut kept = Kept::default();
         let served = match self.candidates(&mut subject, &head, &mut body, &mut kept).await {
-            Ok(candidates) => self.forward(&subject, &head, candidates, body, kept).await,
+            Ok(candidates) => self.forward(&subject, &head, candidates, &mut body, std::mem::take(&mut kept)).await,
             Err(Failed::Refused(refusal)) => Err(Failed::Refused(judge::explained(&self.snapshot, &subject, refusal))),
             Err(failed) => Err(failed),
         };
@@ -125,12 +130,15 @@ impl<'a> Stream<'a> {
             }
             Err(Failed::Refused(refusal)) => {
                 self.entry.refused(&self.shared.connection, &self.snapshot, &subject, &refusal);
-                self.answer(&refusal, &head.method)
+                let ended = self.answer(&refusal, &head.method);
+                drop(kept);
+                unwanted(body).await;
+                ended
             }
         }
     }
 
-    /// Answers a refused request. Dropping the rest of its stream tells the client that no more of its body is wanted.
+    /// Answers a refused request.
     fn answer(&mut self, refusal: &Refusal, method: &Method) -> Ended {
         let Answer { status, why, body, .. } = Answer::new(&self.snapshot.manifest, refusal);
         let mut response = Response::new(());
@@ -222,7 +230,7 @@ impl<'a> Stream<'a> {
         subject: &Subject,
         head: &Head,
         candidates: Vec<Candidate>,
-        mut body: RecvStream,
+        body: &mut RecvStream,
         mut kept: Kept<'a>,
     ) -> Result<(), Failed> {
         let planning = enrich::plan(&self.shared.connection, &self.snapshot, subject, candidates);
@@ -239,7 +247,7 @@ impl<'a> Stream<'a> {
         for _ in 0..ATTEMPTS {
             let sent = self.open(subject, head, &candidates, ends).await?;
             let passing = Passing { subject, head, redaction, candidate: sent.candidate, ends };
-            let half = (&mut body, std::mem::take(&mut kept));
+            let half = (&mut *body, std::mem::take(&mut kept));
             match self.exchange(&passing, sent, half).await {
                 Err(Failed::Unprocessed) if ends => {}
                 Err(Failed::Unprocessed) => return Err(Failed::Reset(Code::REFUSED_STREAM)),
@@ -461,6 +469,12 @@ async fn rest(sending: Pin<&mut impl Future<Output = Result<(), Cut>>>, done: bo
     if !done {
         let _ = timeout(AFTER_RESPONSE, sending).await;
     }
+}
+
+/// Takes what a client still sends of a request that was answered, as far as its window goes and for a moment. Dropping the
+/// stream then tells it that no more is wanted, which resets one that has not ended (RFC 9113, section 8.1).
+async fn unwanted(mut body: RecvStream) {
+    let _ = timeout(AFTER_REFUSAL, async { while let Some(Ok(_)) = body.data().await {} }).await;
 }
 
 /// Does something until the client takes its request back.

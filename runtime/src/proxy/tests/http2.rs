@@ -606,3 +606,21 @@ async fn shutdown_lets_streams_finish_refuses_new_ones_and_cuts_off_the_rest_in_
     tokio::time::timeout(PATIENCE, inner.world.serving).await.unwrap().unwrap().unwrap();
     assert!(asked_at.elapsed() >= Duration::from_secs(2), "and not before the time is over");
 }
+
+#[tokio::test]
+async fn a_refusal_lets_a_body_on_its_way_end_and_resets_one_that_does_not() {
+    let inner = Inner::new(RULES).await;
+    let server = Server::echo(&inner).await;
+    let mut agent = Agent::open(&inner, server.port()).await;
+    let post = |agent: &Agent| agent.request("POST", "/");
+    let (request, other) = (post(&agent), post(&agent));
+    let (response, mut sender) = agent.begin(request, false).await;
+    let (_, mut endless) = agent.begin(other, false).await;
+    assert_eq!(reason(&got(response).await.unwrap()), (403, "default", ""));
+    // What would have come right behind the answer has arrived with the next one.
+    assert_eq!(agent.get("/secret").await.unwrap().status, 403);
+    sender.send_data(Bytes::from_static(b"x"), true).expect("the stream is still there");
+    let code = tokio::time::timeout(PATIENCE, poll_fn(|context| endless.poll_reset(context))).await.unwrap().unwrap();
+    assert_eq!(code, Code::NO_ERROR);
+    assert_eq!(server.received().len(), 0);
+}
