@@ -19,7 +19,7 @@ use outcall_schema::reason::Reason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::paced::Paced;
 use self::stream::{Ended, Stream};
@@ -42,6 +42,8 @@ const SEND_BUFFER: usize = 128 << 10;
 const MAX_KEPT: usize = 4;
 /// How many requests a client may take back before it has to have let more come to their end (CVE-2023-44487).
 const MAX_TAKEN_BACK: u64 = 200;
+/// How long it is waited before a change of settings is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How long a connection may take to close once nothing is under way.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -63,7 +65,17 @@ pub(super) async fn serve(
     inside: Inside,
     extended: impl Future<Output = bool>,
 ) {
+    let mut extended = pin!(extended);
+    // A server that was talked to before is known already, and the first settings say it.
+    let known = tokio::select! {
+        biased;
+        known = &mut extended => Some(known),
+        () = std::future::ready(()) => None,
+    };
     let mut builder = Builder::new();
+    if known == Some(true) {
+        builder.enable_connect_protocol();
+    }
     builder
         .max_concurrent_streams(MAX_STREAMS)
         .initial_window_size(STREAM_WINDOW)
@@ -83,18 +95,19 @@ pub(super) async fn serve(
             return;
         }
     };
-    run(server, Arc::new(shared), pin!(extended)).await;
+    let extended = known.is_none().then_some(extended);
+    run(server, Arc::new(shared), extended).await;
 }
 
 async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     mut server: Server<T, Bytes>,
     shared: Arc<Shared>,
-    mut extended: Pin<&mut impl Future<Output = bool>>,
+    mut extended: Option<Pin<&mut impl Future<Output = bool>>>,
 ) {
     let idle = shared.connection.limits().keep_alive;
     let mut shutdown = shared.connection.shutdown.clone();
     let mut streams = JoinSet::new();
-    let (mut asked, mut ending) = (false, false);
+    let (mut to_offer, mut ending) = (false, false);
     let (mut served, mut taken_back) = (0_u64, 0_u64);
     let mut quiet_since = Instant::now();
     loop {
@@ -134,13 +147,12 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
                     return;
                 }
             }
-            offered = &mut extended, if !asked => {
-                asked = true;
-                if offered {
-                    // Should a change of settings be under way already, the client goes on without.
-                    let _ = server.enable_connect_protocol();
-                }
+            offered = known(&mut extended), if extended.is_some() => {
+                extended = None;
+                to_offer = offered && server.enable_connect_protocol().is_err();
             }
+            // The settings cannot change again before the client has acknowledged the last ones.
+            () = sleep(AGAIN), if to_offer => to_offer = server.enable_connect_protocol().is_err(),
             () = stopped(&mut shutdown), if !ending => {
                 ending = true;
                 // A connection that was quiet for long still has to say its goodbye.
@@ -156,6 +168,13 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
                 server.graceful_shutdown();
             }
         }
+    }
+}
+
+async fn known(extended: &mut Option<Pin<&mut impl Future<Output = bool>>>) -> bool {
+    match extended {
+        Some(extended) => extended.await,
+        None => std::future::pending().await,
     }
 }
 

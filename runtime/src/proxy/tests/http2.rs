@@ -520,6 +520,13 @@ async fn a_web_socket_is_an_extended_connect_where_the_server_takes_one() {
     assert_eq!((answer.status, answer.body.as_str()), (200, "\u{fffd}\u{1}a"));
     let request = connect(&agent, "connect-udp");
     assert_eq!(agent.ask(request, b"").await.unwrap().status, 400);
+    // What is known of the server by now is in the first settings, time after time.
+    for _ in 0..20 {
+        let mut agent = Agent::open(&inner, server.port()).await;
+        eventually(|| agent.requests.is_extended_connect_protocol_enabled()).await;
+        let request = connect(&agent, "websocket");
+        assert_eq!(agent.ask(request, b"x").await.unwrap().status, 200);
+    }
     // A server that takes none is not offered.
     let plain = Server::start(&inner, |builder| builder, on_stream).await;
     let mut agent = Agent::open(&inner, plain.port()).await;
