@@ -12,6 +12,7 @@ pub mod authority;
 pub mod counters;
 pub mod failures;
 pub mod leaves;
+pub(crate) mod paced;
 pub mod pool;
 pub mod room;
 mod tickets;
