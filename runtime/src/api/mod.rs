@@ -2,7 +2,7 @@
 //!
 //! The reader of heads is the proxy's, so what has two readings is refused here as well, and every refusal is answered in
 //! the same envelope. Invariant: no agent reaches this. Its view of the file system does not have the socket, and who
-//! lives in a process namespace below ours is refused whatever way it found (see [`peer`]).
+//! lives in a process namespace below ours is refused whatever way it found (see `api::peer`).
 
 mod ca;
 mod intercept;
