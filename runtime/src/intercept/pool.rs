@@ -327,6 +327,12 @@ impl Seat {
         self.taken.0.closed.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the server has said anything in HTTP/2 yet. One that does not like what it saw in the handshake says so after
+    /// we have seen that end (RFC 8446, section 4.4.2.4), and may be gone before we read it.
+    pub fn was_heard(&self) -> bool {
+        self.extended.borrow().is_some()
+    }
+
     /// Whether the server takes an extended CONNECT (RFC 8441, section 3), once that is known. Never ends where it never is.
     pub fn extended(&self) -> impl Future<Output = bool> + Send + use<> {
         let mut extended = self.extended.clone();

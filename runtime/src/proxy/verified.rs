@@ -148,7 +148,8 @@ async fn share(
     stream: TlsStream<TcpStream>,
 ) -> Result<Seat, Refusal> {
     match timeout(connection.limits().connect, pool.share(place, stream)).await {
-        Ok(seat) => seat.map_err(|error| Refusal::because(Reason::UpstreamUnreachable, error)),
+        // Nothing was read yet: the server closed when it saw how the handshake ended.
+        Ok(seat) => seat.map_err(|error| Refusal::because(Reason::UpstreamHandshakeFailed, error)),
         Err(_) => Err(Refusal::because(Reason::UpstreamUnreachable, "the server was too slow")),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -266,6 +265,7 @@ impl<'a> Stream<'a> {
         ends: bool,
     ) -> Result<Sent, Failed> {
         let connection = &self.shared.connection;
+        let mut failed = Refusal::because(Reason::UpstreamUnreachable, "the server takes no more requests");
         for _ in 0..ATTEMPTS {
             let finding = verified::h2(connection, &self.snapshot, subject, candidates);
             let (mut seat, candidate) = unless_taken_back(&mut self.respond, finding).await??;
@@ -282,9 +282,12 @@ impl<'a> Stream<'a> {
             {
                 return Ok(Sent { response, sender, seat, candidate });
             }
+            if !seat.was_heard() {
+                failed = Refusal::because(Reason::UpstreamHandshakeFailed, "the server closed before it said anything");
+            }
             seat.over();
         }
-        Err(Refusal::because(Reason::UpstreamUnreachable, "the server takes no more requests").into())
+        Err(failed.into())
     }
 
     /// Passes on the request's body and the response, both at once. Writes the record of what was allowed, once a response
@@ -342,7 +345,7 @@ impl<'a> Stream<'a> {
         let answered = match answered {
             Ok(answered) => answered,
             Err(error) => {
-                let failed = unanswered(&error);
+                let failed = unanswered(&error, &seat);
                 if !error.is_reset() {
                     seat.over();
                 }
@@ -493,7 +496,7 @@ fn unsent(error: &h2::Error) -> Failed {
 }
 
 /// Why there is no response.
-fn unanswered(error: &h2::Error) -> Failed {
+fn unanswered(error: &h2::Error, seat: &Seat) -> Failed {
     let refused = |reason| Refusal::because(reason, error).into();
     match error.reason() {
         // Nothing of the request was looked at (RFC 9113, section 8.7).
@@ -501,11 +504,9 @@ fn unanswered(error: &h2::Error) -> Failed {
         Some(Code::NO_ERROR) if error.is_go_away() => Failed::Unprocessed,
         Some(code) if error.is_reset() && error.is_remote() => Failed::Reset(code),
         _ if error.is_library() => refused(Reason::UpstreamMalformed),
-        // A server that says no in TLS does so after the handshake, as we see it, if it wants a certificate of ours
-        // (RFC 8446, section 4.4.2.4).
-        _ if error.get_io().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) => {
-            refused(Reason::UpstreamHandshakeFailed)
-        }
+        // A server that says no in TLS does so after the handshake, as we see it, if it wants a certificate of ours. What it
+        // says is lost where it closes while we still send.
+        _ if !seat.was_heard() => refused(Reason::UpstreamHandshakeFailed),
         _ => refused(Reason::UpstreamUnreachable),
     }
 }

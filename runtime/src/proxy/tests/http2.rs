@@ -631,3 +631,23 @@ async fn a_refusal_lets_a_body_on_its_way_end_and_resets_one_that_does_not() {
     assert_eq!(code, Code::NO_ERROR);
     assert_eq!(server.received().len(), 0);
 }
+
+#[tokio::test]
+async fn a_server_that_is_gone_after_the_handshake_failed_it() {
+    let inner = Inner::new(ALL).await;
+    let mut config = inner.server("a.example", |_| {});
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    // It closes with our first frames unread, so that whatever it said before may be lost.
+    let upstream = Upstream::start(Box::new(move |client, _| {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let _ = acceptor.accept(client.stream).await;
+        })
+    }))
+    .await;
+    for _ in 0..5 {
+        let mut agent = Agent::open(&inner, upstream.port()).await;
+        assert_eq!(reason(&agent.get("/").await.unwrap()), (502, "", "upstream_handshake_failed"));
+    }
+}
