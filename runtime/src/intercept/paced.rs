@@ -13,14 +13,19 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// How much is read before others get their turn, in bytes.
 const PIECE: usize = 32 << 10;
-/// How many small frames are read a second; each takes well under a microsecond. Streams of small messages stay below.
-const RATE: f64 = 20_000.0;
+/// How many small frames of a client are read a second; each takes well under a microsecond. Streams of small messages stay
+/// below.
+pub(crate) const OF_CLIENTS: f64 = 20_000.0;
+/// The same of a server, whose connection carries what many clients asked for.
+pub(crate) const OF_SERVERS: f64 = 200_000.0;
 /// How many may come at once.
 const BURST: f64 = 2_000.0;
 /// How long is waited once there were too many.
 const PAUSE: Duration = Duration::from_millis(5);
 /// A frame of `DATA` with so much is not small, in bytes.
 const LARGE: usize = 1 << 10;
+/// The flag of the last frame of a stream (RFC 9113, section 6.1).
+const END_STREAM: u8 = 1;
 /// The length of a frame's head (RFC 9113, section 4.1).
 const HEAD: usize = 9;
 /// What a client sends before its first frame (RFC 9113, section 3.4), in bytes.
@@ -32,6 +37,8 @@ pub(crate) struct Paced<T> {
     stream: T,
     left: usize,
     frames: Frames,
+    /// How many small frames are read a second.
+    rate: f64,
     /// How many small frames may be read.
     allowance: f64,
     since: Instant,
@@ -39,20 +46,20 @@ pub(crate) struct Paced<T> {
 }
 
 impl<T> Paced<T> {
-    /// `preface`: how many bytes come before the first frame.
-    pub(crate) fn new(stream: T, preface: usize) -> Paced<T> {
+    /// `preface`: how many bytes come before the first frame. `rate`: how many small frames are read a second.
+    pub(crate) fn new(stream: T, preface: usize, rate: f64) -> Paced<T> {
         let frames = Frames { skip: preface, ..Frames::default() };
-        Paced { stream, left: PIECE, frames, allowance: BURST, since: Instant::now(), pause: None }
+        Paced { stream, left: PIECE, frames, rate, allowance: BURST, since: Instant::now(), pause: None }
     }
 
     /// Takes this many small frames off the allowance.
     fn charge(&mut self, frames: u32) {
         let now = Instant::now();
-        let earned = now.duration_since(self.since).as_secs_f64() * RATE;
+        let earned = now.duration_since(self.since).as_secs_f64() * self.rate;
         self.since = now;
         self.allowance = (self.allowance + earned).min(BURST) - f64::from(frames);
         if self.allowance < 0.0 {
-            self.pause = Some(Box::pin(sleep(PAUSE.max(Duration::from_secs_f64(-self.allowance / RATE)))));
+            self.pause = Some(Box::pin(sleep(PAUSE.max(Duration::from_secs_f64(-self.allowance / self.rate)))));
         }
     }
 }
@@ -85,12 +92,12 @@ impl Frames {
             if self.filled < HEAD {
                 return small;
             }
-            let [high, middle, low, kind, ..] = self.head;
+            let [high, middle, low, kind, flags, ..] = self.head;
             self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
             self.filled = 0;
-            // A request is bounded where it is read.
+            // Requests are bounded where they are read, and so are their ends.
             small += match kind {
-                0 if self.skip >= LARGE => 0,
+                0 if self.skip >= LARGE || flags & END_STREAM != 0 => 0,
                 1 => 0,
                 _ => 1,
             };
@@ -162,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn others_go_first_after_each_piece_and_nothing_is_lost() {
         let sent: Vec<u8> = (0..3 * PIECE).map(|at| (at % 251) as u8).collect();
-        let mut paced = Paced::new(&sent[..], sent.len());
+        let mut paced = Paced::new(&sent[..], sent.len(), OF_CLIENTS);
         let mut bytes = vec![0; sent.len()];
         let mut buffer = ReadBuf::new(&mut bytes[..PIECE]);
         let mut context = Context::from_waker(Waker::noop());
@@ -182,7 +189,10 @@ mod tests {
 
     #[test]
     fn small_frames_are_counted_however_the_bytes_come_in() {
-        let frames = [frame(6, 8), frame(0, LARGE), frame(0, LARGE - 1), frame(1, 20), frame(8, 4), frame(99, 70_000)];
+        let mut last = frame(0, 100);
+        last[4] = END_STREAM;
+        let frames =
+            [frame(6, 8), last, frame(0, LARGE), frame(0, LARGE - 1), frame(1, 20), frame(8, 4), frame(99, 70_000)];
         let sent = [&[b'P'; PREFACE][..], &frames.concat(), &frame(4, 0)].concat();
         for piece in [1, 2, 8, 9, 10, 1_000, sent.len()] {
             let mut follower = Frames { skip: PREFACE, ..Frames::default() };
@@ -201,7 +211,7 @@ mod tests {
             let sent = one.repeat(count);
             let begun = Instant::now();
             let mut received = Vec::with_capacity(sent.len());
-            Paced::new(&sent[..], 0).read_to_end(&mut received).await.unwrap();
+            Paced::new(&sent[..], 0, OF_CLIENTS).read_to_end(&mut received).await.unwrap();
             assert_eq!(received.len(), sent.len());
             assert!(bounds.contains(&begun.elapsed()), "{:?}", begun.elapsed());
         }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use super::paced::Paced;
+use super::paced::{OF_SERVERS, Paced};
 use super::upstream::Protocol;
 
 /// How long an unused connection is kept. Common servers close theirs after 60 to 75 s.
@@ -237,7 +237,7 @@ impl Shared {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEAD_BYTES)
             .max_send_buffer_size(SEND_BUFFER);
-        let (requests, mut connection) = builder.handshake(Paced::new(stream, 0)).await?;
+        let (requests, mut connection) = builder.handshake(Paced::new(stream, 0, OF_SERVERS)).await?;
         let state =
             State { closed: AtomicBool::new(false), streams: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
         let state = Arc::new(state);

@@ -26,7 +26,7 @@ use super::fields::MAX_HEAD_BYTES;
 use super::inside::Inside;
 use super::judge::Refusal;
 use crate::intercept::Room;
-use crate::intercept::paced::{PREFACE, Paced};
+use crate::intercept::paced::{OF_CLIENTS, PREFACE, Paced};
 use crate::intercept::upstream::Protocol;
 
 /// How many requests of one connection are under way at a time: what RFC 9113, section 6.5.2 asks for at least, and a little.
@@ -83,18 +83,22 @@ pub(super) async fn serve(
         .max_send_buffer_size(SEND_BUFFER);
     let room = connection.room();
     let shared = Shared { connection: connection.clone(), inside, keeping: Semaphore::new(MAX_KEPT), room };
-    let server =
-        match timeout(connection.limits().hello, builder.handshake::<_, Bytes>(Paced::new(stream, PREFACE))).await {
-            Ok(Ok(server)) => server,
-            Ok(Err(error)) => {
-                unreadable(&shared, &Refusal::because(Reason::AmbiguousRequest, error));
-                return;
-            }
-            Err(_) => {
-                unreadable(&shared, &Refusal::of(Reason::AgentTimeout));
-                return;
-            }
-        };
+    let server = match timeout(
+        connection.limits().hello,
+        builder.handshake::<_, Bytes>(Paced::new(stream, PREFACE, OF_CLIENTS)),
+    )
+    .await
+    {
+        Ok(Ok(server)) => server,
+        Ok(Err(error)) => {
+            unreadable(&shared, &Refusal::because(Reason::AmbiguousRequest, error));
+            return;
+        }
+        Err(_) => {
+            unreadable(&shared, &Refusal::of(Reason::AgentTimeout));
+            return;
+        }
+    };
     let extended = known.is_none().then_some(extended);
     run(server, Arc::new(shared), extended).await;
 }
