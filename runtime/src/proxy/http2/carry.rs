@@ -82,16 +82,7 @@ pub(super) async fn pump(
     activity: &Activity,
     received: &AtomicU64,
 ) -> Result<(), Cut> {
-    loop {
-        let next = tokio::select! {
-            biased;
-            next = from.data() => next,
-            // A side that wants no more says so while there is nothing to send, too.
-            _ = poll_fn(|context| to.poll_reset(context)) => return Err(Cut::To),
-        };
-        activity.now();
-        let Some(data) = next else { break };
-        let data = data.map_err(Cut::From)?;
+    while let Some(data) = next(from, to, activity).await? {
         let (length, ends) = (data.len(), from.is_end_stream());
         received.fetch_add(length as u64, Ordering::Relaxed);
         send(to, data, ends, activity).await?;
@@ -108,6 +99,22 @@ pub(super) async fn pump(
         }
         None => to.send_data(Bytes::new(), true).map_err(|_| Cut::To),
     }
+}
+
+/// What comes next of a half; `None` before its trailers.
+pub(super) async fn next(
+    from: &mut RecvStream,
+    to: &mut SendStream<Bytes>,
+    activity: &Activity,
+) -> Result<Option<Bytes>, Cut> {
+    let next = tokio::select! {
+        biased;
+        next = from.data() => next,
+        // A side that wants no more says so while there is nothing to send, too.
+        _ = poll_fn(|context| to.poll_reset(context)) => return Err(Cut::To),
+    };
+    activity.now();
+    next.transpose().map_err(Cut::From)
 }
 
 /// Sends data as the window of the other side opens.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
-use super::carry::{Activity, Cut, send};
+use super::carry::{Activity, Cut, next, send};
 use super::head::{self, Head};
 use crate::proxy::decoding::More;
 use crate::proxy::enrich::{Change, Enrichment};
@@ -83,16 +83,7 @@ impl<'r> Guard<'r> {
         activity: &Activity,
     ) -> Result<(), Cut> {
         let mut out = Vec::new();
-        loop {
-            let next = tokio::select! {
-                biased;
-                next = from.data() => next,
-                // A side that wants no more says so while there is nothing to send, too.
-                _ = std::future::poll_fn(|context| to.poll_reset(context)) => return Err(Cut::To),
-            };
-            activity.now();
-            let Some(data) = next else { break };
-            let data = data.map_err(Cut::From)?;
+        while let Some(data) = next(from, to, activity).await? {
             let mut rest = &data[..];
             loop {
                 let more = self.body.advance(&mut rest, &mut out);

@@ -398,8 +398,7 @@ impl<'a> Stream<'a> {
         };
         match received {
             Ok(()) => rest(sending, sending_done).await,
-            Err(Cut::To) => reply.send_reset(Code::CANCEL),
-            Err(Cut::Idle) => reply.send_reset(Code::CANCEL),
+            Err(Cut::To | Cut::Idle) => reply.send_reset(Code::CANCEL),
             Err(Cut::Stopped(stopped)) => {
                 self.refused(passing, &stopped.refusal());
                 reply.send_reset(Code::INTERNAL_ERROR);
