@@ -5,6 +5,7 @@
 //! lives in a process namespace below ours is refused whatever way it found (see `api::peer`).
 
 mod ca;
+mod host;
 mod intercept;
 mod message;
 mod peer;
@@ -29,6 +30,7 @@ use self::message::{Asked, Failure, Unread};
 use crate::intercept::Interception;
 use crate::proxy::last_words;
 
+pub use self::host::{Counter, Failed, Host, Kind, Later};
 pub use self::socket::{Place, Socket, SocketError};
 
 /// Connections at a time; further ones wait. A person and a few scripts ask.

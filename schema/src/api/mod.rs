@@ -3,8 +3,11 @@
 //!
 //! Every answer is one JSON document, an [`ApiResponse`]. The status code says the same as its `success`.
 
+pub mod agents;
+pub mod bridge;
 pub mod ca;
 pub mod intercept;
+pub mod load;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! The artifacts' formats: writer, validator and zero-copy reader side by side.
 
 mod automaton;
+pub mod bundle;
 pub mod digest;
 pub mod dns_table;
 pub mod expr;

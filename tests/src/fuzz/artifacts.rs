@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use outcall_schema::artifact::bundle::Bundle;
 use outcall_schema::artifact::digest::Digest;
 use outcall_schema::artifact::dns_table::DnsTable;
 use outcall_schema::artifact::manifest::Manifest;
@@ -78,6 +79,12 @@ fn magic(input: &[u8]) -> [u8; 4] {
 }
 
 /// A manifest that is accepted is one that was written: reading and writing it gives the same bytes.
+pub(super) fn bundles(input: &[u8]) {
+    if let Ok(bundle) = Bundle::from_bytes(input) {
+        assert_eq!(bundle.to_bytes(), input, "there is one way to write a bundle");
+    }
+}
+
 pub(super) fn manifests(input: &[u8]) {
     if let Ok(mut manifest) = Manifest::from_bytes(input) {
         assert_eq!(manifest.to_bytes(), input);

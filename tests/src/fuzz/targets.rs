@@ -10,6 +10,7 @@ use outcall_runtime::proxy::hello::{Hello, HelloReader};
 use outcall_runtime::proxy::request::{Persistence, Request, Upgrade};
 use outcall_runtime::proxy::response::Response;
 use outcall_schema::addr::special;
+use outcall_schema::artifact::bundle::Bundle;
 use outcall_schema::artifact::dns_table::DnsTable;
 use outcall_schema::artifact::manifest::Manifest;
 use outcall_schema::artifact::match_program::MatchProgram;
@@ -193,12 +194,24 @@ pub const TARGETS: &[Target] = &[
     Target { name: "policies", seeds: policy_seeds, words: YAML_WORDS, check: policies },
     Target { name: "dns-tables", seeds: dns_table_seeds, words: &[], check: artifacts::dns_tables },
     Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
+    Target { name: "bundles", seeds: bundle_seeds, words: &[], check: artifacts::bundles },
     Target { name: "authorities", seeds: authorities::seeds, words: authorities::WORDS, check: authorities::check },
     Target { name: "manifests", seeds: manifest_seeds, words: MANIFEST_WORDS, check: artifacts::manifests },
 ];
 
 const MANIFEST_WORDS: &[&str] =
     &["{", "}", "[", "]", "\"version\": 2", "null", "sha256:", ",", "\"rules\": []", "-1", "1e400", "\\u0000"];
+
+fn bundle_seeds() -> Vec<Vec<u8>> {
+    let bundle = |signature: Option<&[u8]>| Bundle {
+        manifest: b"{}".to_vec(),
+        nft: b"table inet outcall {}".to_vec(),
+        dns: vec![0; 40],
+        proxy: Vec::new(),
+        signature: signature.map(<[u8]>::to_vec),
+    };
+    vec![bundle(None).to_bytes(), bundle(Some(b"signature")).to_bytes()]
+}
 
 fn dns_table_seeds() -> Vec<Vec<u8>> {
     compiled(|artifacts| artifacts.dns.clone())
