@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use outcall_schema::addr::{Special, special};
 use outcall_schema::reason::Reason;
 use tokio::net::{TcpStream, UdpSocket};
+
+use crate::meters::Meters;
 
 /// Which addresses may be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +78,24 @@ impl DialError {
 /// Opens connections to upstreams.
 #[derive(Debug, Clone, Default)]
 pub struct Dialer {
-    _private: (),
+    meters: Arc<Meters>,
 }
 
 impl Dialer {
     /// A dialer whose sockets live in the network namespace of the process.
     pub fn new() -> Dialer {
         Dialer::default()
+    }
+
+    /// One that says here how long connecting takes.
+    #[must_use]
+    pub fn measured(meters: &Arc<Meters>) -> Dialer {
+        Dialer { meters: Arc::clone(meters) }
+    }
+
+    /// Where what takes time on the way out is measured.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// Connects to an upstream over TCP.
@@ -95,7 +109,10 @@ impl Dialer {
         if let Some(special) = reach.refuses(address.ip()) {
             return Err(DialError::Special { address, special });
         }
-        open(address, timeout).await
+        let begun = Instant::now();
+        let stream = open(address, timeout).await?;
+        self.meters.connect.observe(begun.elapsed());
+        Ok(stream)
     }
 
     /// Connects to a DNS upstream over TCP. The operator chose its address, which is often a private one.

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod intercept;
 pub mod kernel;
 pub mod load;
+pub mod meters;
 pub mod proxy;
 pub mod redact;
 pub mod sandbox;

@@ -1,5 +1,7 @@
 //! The audit log: one line per refusal and per request inside TLS, none lost, and the counters for the summary at the end.
 
+mod live;
+mod notice;
 mod record;
 mod tally;
 
@@ -12,8 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::meters::Meters;
+
+pub use live::{FOLLOWERS_MAX, Follower, Heard, Line};
+pub use notice::Notice;
+
 pub use record::{Decision, Intercepted, Record, Timings};
-pub use tally::RuleSummary;
+pub use tally::{Counts, Passed, RuleSummary};
+
+use live::Live;
 use tally::Tally;
 
 /// Lines that may wait for the disk: at some 500 bytes each, half a megabyte.
@@ -35,6 +44,8 @@ pub struct Audit {
 struct Shared {
     queue: SyncSender<Message>,
     tally: Mutex<Tally>,
+    live: Arc<Live>,
+    meters: Arc<Meters>,
 }
 
 enum Message {
@@ -67,7 +78,9 @@ impl Audit {
     pub fn to_writer(writer: Box<dyn Write + Send>) -> io::Result<Audit> {
         let (queue, messages) = sync_channel(QUEUE);
         thread::Builder::new().name("audit".into()).spawn(move || write_all(messages, writer))?;
-        Ok(Audit { shared: Arc::new(Shared { queue, tally: Mutex::default() }) })
+        Ok(Audit {
+            shared: Arc::new(Shared { queue, tally: Mutex::default(), live: Arc::default(), meters: Arc::default() }),
+        })
     }
 
     /// Counts a decision, and writes its line when it is a refusal or its rule says `log: true`.
@@ -76,10 +89,47 @@ impl Audit {
     /// a refusal waits for its record rather than losing it, and cancelling the caller cannot drop one.
     pub fn record(&self, record: &Record) {
         self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).count(record);
-        if record.decision == Decision::Block || record.log {
-            // The writer's thread ends only when every handle is gone, so the queue is open.
-            let _ = self.shared.queue.send(Message::Line(record.to_line()));
+        if let Some(intercepted) = &record.intercepted {
+            self.shared.meters.inside_decided.observe(Duration::from_micros(intercepted.timings.decided_us));
+            self.shared.meters.inside_total.observe(Duration::from_micros(intercepted.timings.total_us));
         }
+        let written = record.decision == Decision::Block || record.log;
+        if !written && !self.shared.live.followed() {
+            return;
+        }
+        let line = record.to_line();
+        self.shared.live.publish(&line);
+        if written {
+            // The writer's thread ends only when every handle is gone, so the queue is open.
+            let _ = self.shared.queue.send(Message::Line(line));
+        }
+    }
+
+    /// Writes a line that is no decision.
+    pub fn note(&self, notice: &Notice) {
+        let line = notice.to_line();
+        self.shared.live.publish(&line);
+        let _ = self.shared.queue.send(Message::Line(line));
+    }
+
+    /// Follows the records from now on; `None` when [`FOLLOWERS_MAX`] do.
+    pub fn follow(&self) -> Option<Follower> {
+        self.shared.live.follow()
+    }
+
+    /// How many follow, and how many records were lost by slow ones in all.
+    pub fn followers(&self) -> (usize, u64) {
+        self.shared.live.state()
+    }
+
+    /// What is measured beside the records.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.shared.meters
+    }
+
+    /// All decisions so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).counts()
     }
 
     /// Waits until everything recorded so far is written.

@@ -145,16 +145,21 @@ impl Record {
     /// The line, newline included. Only printable ASCII stands in it, whatever was in the request, so that it neither
     /// breaks the log's lines nor drives the terminal it is read on.
     pub fn to_line(&self) -> Vec<u8> {
-        let mut line = Vec::with_capacity(512);
-        let mut serializer = serde_json::Serializer::with_formatter(&mut line, AsciiOnly);
-        // Strings, numbers and maps with string keys cannot fail to serialise into memory.
-        if self.serialize(&mut serializer).is_err() {
-            line.clear();
-            line.extend_from_slice(br#"{"reason":"unwritable_record"}"#);
-        }
-        line.push(b'\n');
-        line
+        ascii_line(self)
     }
+}
+
+/// A value as one line of JSON in printable ASCII, newline included.
+pub(super) fn ascii_line(value: &impl Serialize) -> Vec<u8> {
+    let mut line = Vec::with_capacity(512);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut line, AsciiOnly);
+    // Strings, numbers and maps with string keys cannot fail to serialise into memory.
+    if value.serialize(&mut serializer).is_err() {
+        line.clear();
+        line.extend_from_slice(br#"{"reason":"unwritable_record"}"#);
+    }
+    line.push(b'\n');
+    line
 }
 
 /// Writes every character beyond printable ASCII as an escape.
@@ -233,7 +238,7 @@ fn cut(text: &str) -> String {
 }
 
 /// RFC 3339, section 5.6, in UTC with milliseconds.
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     // Days to a date, counting years from 1 March so that the leap day is the last (Hinnant, `civil_from_days`).

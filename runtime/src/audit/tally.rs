@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use outcall_schema::layer::Layer;
 use serde::Serialize;
 
 use super::record::{Decision, Record};
@@ -10,11 +11,49 @@ use super::record::{Decision, Record};
 /// random names fills this and no more: about 1 MiB.
 const DESTINATIONS_MAX: usize = 4_096;
 
+/// Most agents that are told apart; those beyond are counted together. Their names come from the host, which has addresses
+/// for fewer at a time.
+const AGENTS_MAX: usize = 1_024;
+
+/// How often something passed, and how often it was refused or failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passed {
+    /// How often it passed.
+    pub allowed: u64,
+    /// How often it was refused, or failed.
+    pub blocked: u64,
+}
+
+impl Passed {
+    fn count(&mut self, decision: Decision) {
+        match decision {
+            Decision::Allow => self.allowed += 1,
+            Decision::Block => self.blocked += 1,
+        }
+    }
+}
+
+/// All decisions, counted in three ways; each way has the same sum.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// By layer, decision and code of the reason, in that order.
+    pub layers: Vec<((Layer, Decision, &'static str), u64)>,
+    /// By the deciding rule's id, or `default`, the most frequent first.
+    pub rules: Vec<(String, Passed)>,
+    /// By agent, the most frequent first. The empty name is who is not known.
+    pub agents: Vec<(String, Passed)>,
+    /// Agents that are not told apart because there were too many.
+    pub other_agents: Passed,
+}
+
 /// The counters. There are at most two per rule and layer kind, and a bounded number of destinations.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     rules: HashMap<(Decision, String), RuleTally>,
     destinations: usize,
+    layers: HashMap<(Layer, Decision, &'static str), u64>,
+    agents: HashMap<String, Passed>,
+    other_agents: Passed,
 }
 
 #[derive(Debug, Default)]
@@ -45,12 +84,43 @@ impl Tally {
     pub(super) fn count(&mut self, record: &Record) {
         let rule = self.rules.entry((record.decision, record.rule.clone())).or_default();
         rule.count += 1;
+        *self.layers.entry((record.layer, record.decision, record.reason)).or_default() += 1;
         *rule.reasons.entry(record.reason).or_default() += 1;
         if let Some(count) = rule.destinations.get_mut(&record.destination) {
             *count += 1;
         } else if self.destinations < DESTINATIONS_MAX {
             self.destinations += 1;
             rule.destinations.insert(record.destination.clone(), 1);
+        }
+        self.count_agent(&record.agent, record.decision);
+    }
+
+    fn count_agent(&mut self, agent: &str, decision: Decision) {
+        let room = self.agents.len() < AGENTS_MAX;
+        match self.agents.get_mut(agent) {
+            Some(passed) => passed.count(decision),
+            None if room => self.agents.entry(agent.to_owned()).or_default().count(decision),
+            None => self.other_agents.count(decision),
+        }
+    }
+
+    /// All decisions.
+    pub(super) fn counts(&self) -> Counts {
+        let mut layers: Vec<_> = self.layers.iter().map(|(key, count)| (*key, *count)).collect();
+        layers.sort_unstable();
+        let mut rules: HashMap<&str, Passed> = HashMap::new();
+        for ((decision, rule), tally) in &self.rules {
+            let passed = rules.entry(rule).or_default();
+            match decision {
+                Decision::Allow => passed.allowed += tally.count,
+                Decision::Block => passed.blocked += tally.count,
+            }
+        }
+        Counts {
+            layers,
+            rules: by_sum(rules.into_iter().map(|(rule, passed)| (rule.to_owned(), passed))),
+            agents: by_sum(self.agents.iter().map(|(agent, passed)| (agent.clone(), *passed))),
+            other_agents: self.other_agents,
         }
     }
 
@@ -71,6 +141,13 @@ impl Tally {
         rules.sort_by(|a, b| a.decision.cmp(&b.decision).then(b.count.cmp(&a.count)).then_with(|| a.rule.cmp(&b.rule)));
         rules
     }
+}
+
+fn by_sum(counts: impl Iterator<Item = (String, Passed)>) -> Vec<(String, Passed)> {
+    let mut counts: Vec<_> = counts.collect();
+    let sum = |passed: &Passed| passed.allowed + passed.blocked;
+    counts.sort_unstable_by(|(a, one), (b, other)| sum(other).cmp(&sum(one)).then_with(|| a.cmp(b)));
+    counts
 }
 
 fn by_count<K: Ord>(counts: impl Iterator<Item = (K, u64)>) -> Vec<(K, u64)> {
@@ -113,5 +190,30 @@ mod tests {
         assert_eq!(summary[0].count, 10_000);
         assert_eq!(summary[0].destinations.len(), DESTINATIONS_MAX);
         assert_eq!(summary[0].others, 10_000 - DESTINATIONS_MAX as u64);
+    }
+
+    #[test]
+    fn decisions_are_counted_by_layer_rule_and_agent_and_the_sums_are_one() {
+        let mut tally = Tally::default();
+        for (agent, rule, decision) in
+            [("a", "web", Decision::Allow), ("b", "web", Decision::Block), ("b", "default", Decision::Block)]
+        {
+            tally.count(&Record { agent: agent.into(), ..record(rule, "x.example A", decision) });
+        }
+        let counts = tally.counts();
+        let reason = "no_rule_allows";
+        assert_eq!(
+            counts.layers,
+            [((Layer::Dns, Decision::Allow, reason), 1), ((Layer::Dns, Decision::Block, reason), 2)]
+        );
+        let passed = |allowed, blocked| Passed { allowed, blocked };
+        assert_eq!(counts.rules, [("web".to_owned(), passed(1, 1)), ("default".to_owned(), passed(0, 1))]);
+        assert_eq!(counts.agents, [("b".to_owned(), passed(0, 2)), ("a".to_owned(), passed(1, 0))]);
+        for at in 0..2_000 {
+            tally.count(&Record { agent: format!("{at}"), ..record("web", "x.example A", Decision::Allow) });
+        }
+        let counts = tally.counts();
+        assert_eq!((counts.agents.len(), counts.other_agents), (AGENTS_MAX, passed(2_002 - AGENTS_MAX as u64, 0)));
+        assert_eq!(counts.rules[0], ("web".to_owned(), passed(2_001, 1)));
     }
 }

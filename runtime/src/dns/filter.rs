@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::base::iana::Rcode;
 use outcall_schema::decision::{NameVerdict, RuleIndex};
@@ -90,11 +90,17 @@ impl Filter {
         serve::serve(self, identity, limits, udp, tcp).await
     }
 
+    /// One refusal: one record, and one step of the counter.
+    fn refused(&self, record: &Record) {
+        self.audit.meters().dns_blocked.add();
+        self.audit.record(record);
+    }
+
     /// A message that is no usable question. It leaves its record whether or not it gets a reply.
     fn malformed(&self, snapshot: &Snapshot, agent: &str, malformed: Malformed) -> Step {
         let facts = Facts { agent_name: Fact::Known(agent), ..Facts::default() };
         let record = Record::refusal(snapshot, Layer::Dns, &facts, None, Reason::MalformedQuery);
-        self.audit.record(&record.with("problem", malformed.problem.words()));
+        self.refused(&record.with("problem", malformed.problem.words()));
         malformed.reply().map_or(Step::Silence, Step::Reply)
     }
 
@@ -103,7 +109,7 @@ impl Filter {
         let rtype = type_name(query.rtype);
         let facts = Facts { agent_name: Fact::Known(agent), dns_record_type: Fact::Known(&rtype), ..Facts::default() };
         let record = Record::refusal(snapshot, Layer::Dns, &facts, None, Reason::AmbiguousRequest);
-        self.audit.record(&record.with("name", &query.asked.to_string()).with("problem", &error.to_string()));
+        self.refused(&record.with("name", &query.asked.to_string()).with("problem", &error.to_string()));
         // That the root does not exist would be said of every name (RFC 8020).
         let rcode = if error == HostError::Empty { Rcode::REFUSED } else { Rcode::NXDOMAIN };
         self.refusal(snapshot, query, rcode, None, carrier)
@@ -118,7 +124,7 @@ impl Filter {
     fn record_refusal(&self, asked: &Asked, refusal: Refusal) {
         let rtype = type_name(asked.query.rtype);
         let facts = facts(&asked.agent, &asked.name, &rtype);
-        self.audit.record(&Record::refusal(&asked.snapshot, Layer::Dns, &facts, refusal.rule, refusal.reason));
+        self.refused(&Record::refusal(&asked.snapshot, Layer::Dns, &facts, refusal.rule, refusal.reason));
     }
 
     fn refusal(
@@ -161,6 +167,7 @@ impl Filter {
             };
             return bytes(&reply, query, carrier);
         }
+        self.audit.meters().dns_allowed.add();
         // A name that only follows from other rules is counted where those decide.
         if matches!(allowed.verdict, NameVerdict::Allow(_)) {
             let rtype = type_name(query.rtype);
@@ -174,7 +181,7 @@ impl Filter {
     }
 
     /// Fetches, tells the hook, answers.
-    async fn wait(self, asked: Asked, allowed: Allowed, known: Option<Arc<Answer>>, carrier: Carrier) -> Vec<u8> {
+    async fn wait(&self, asked: Asked, allowed: Allowed, known: Option<Arc<Answer>>, carrier: Carrier) -> Vec<u8> {
         let key = (Arc::clone(&asked.name), asked.query.rtype);
         let outcome = match known {
             Some(answer) => Ok(answer),
@@ -211,6 +218,30 @@ struct Asked {
 
 impl serve::Answer for Filter {
     fn begin(&self, agent: &Arc<str>, message: &[u8], carrier: Carrier) -> Step {
+        let begun = Instant::now();
+        let step = self.step(agent, message, carrier, begun);
+        if !matches!(step, Step::Later(_)) {
+            self.audit.meters().dns_answer.observe(begun.elapsed());
+        }
+        step
+    }
+
+    fn overloaded(&self, agent: &Arc<str>, message: &[u8], carrier: Carrier) -> Vec<u8> {
+        self.turned_away(agent);
+        Query::parse(message)
+            .map_or_else(|_| Vec::new(), |query| bytes(&Reply::empty(Rcode::SERVFAIL), &query, carrier))
+    }
+
+    fn turned_away(&self, agent: &Arc<str>) {
+        let facts = Facts { agent_name: Fact::Known(agent), ..Facts::default() };
+        let snapshot = self.policy.load();
+        self.refused(&Record::refusal(&snapshot, Layer::Dns, &facts, None, Reason::TooManyConnections));
+    }
+}
+
+impl Filter {
+    /// What becomes of a message; what has to be waited for is measured when it is there.
+    fn step(&self, agent: &Arc<str>, message: &[u8], carrier: Carrier, begun: Instant) -> Step {
         let snapshot = self.policy.load_full();
         let query = match Query::parse(message) {
             Ok(query) => query,
@@ -233,20 +264,15 @@ impl serve::Answer for Filter {
                 let visible = answer.visible(allowed.reach);
                 Step::Reply(self.conclude(&asked, allowed, Ok((&*answer, visible)), carrier))
             }
-            known => Step::Later(Box::pin(self.clone().wait(asked, allowed, known, carrier))),
+            known => {
+                let filter = self.clone();
+                Step::Later(Box::pin(async move {
+                    let reply = filter.wait(asked, allowed, known, carrier).await;
+                    filter.audit.meters().dns_answer.observe(begun.elapsed());
+                    reply
+                }))
+            }
         }
-    }
-
-    fn overloaded(&self, agent: &Arc<str>, message: &[u8], carrier: Carrier) -> Vec<u8> {
-        self.turned_away(agent);
-        Query::parse(message)
-            .map_or_else(|_| Vec::new(), |query| bytes(&Reply::empty(Rcode::SERVFAIL), &query, carrier))
-    }
-
-    fn turned_away(&self, agent: &Arc<str>) {
-        let facts = Facts { agent_name: Fact::Known(agent), ..Facts::default() };
-        let snapshot = self.policy.load();
-        self.audit.record(&Record::refusal(&snapshot, Layer::Dns, &facts, None, Reason::TooManyConnections));
     }
 }
 

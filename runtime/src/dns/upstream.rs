@@ -86,7 +86,8 @@ impl Upstreams {
     /// Asks one upstream after the other until one answers.
     pub(super) async fn ask(&self, name: &WireName, rtype: Rtype, clock: &Clock) -> Result<Answer, Failure> {
         let question = Question { name, rtype, clock };
-        let end = Instant::now() + TOTAL;
+        let begun = Instant::now();
+        let end = begun + TOTAL;
         let mut failure = Failure::Unavailable;
         let first = self.answered.load(Ordering::Relaxed);
         let round = self.servers.iter().enumerate().cycle().skip(first).take(self.servers.len() * ROUNDS);
@@ -98,6 +99,7 @@ impl Upstreams {
             match timeout_at(deadline, self.attempt(*server, question)).await {
                 Ok(Ok(answer)) => {
                     self.answered.store(at, Ordering::Relaxed);
+                    self.dialer.meters().dns_upstream.observe(begun.elapsed());
                     return Ok(answer);
                 }
                 Ok(Err(why)) => failure = why,

@@ -58,9 +58,10 @@ pub async fn serve(
         };
         match agents.enter(&connection.agent, context.limits.connections_per_agent) {
             Some(guest) => {
+                let open = context.audit.meters().connection();
                 tasks.spawn(async move {
                     connection.run(stream).await;
-                    drop((guest, place));
+                    drop((guest, place, open));
                 });
             }
             None => {

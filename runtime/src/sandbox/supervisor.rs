@@ -270,7 +270,7 @@ impl Enforcing<'_> {
         proxy: Vec<TcpListener>,
     ) -> io::Result<()> {
         let identity: Identity = Arc::new(OneAgent::named(&self.options.name));
-        let dialer = Dialer::new();
+        let dialer = Dialer::measured(self.audit.meters());
         let resolver = Resolver::new(self.options.upstreams.clone(), dialer.clone());
         let filter = Filter::new(Arc::clone(&self.policy), Arc::clone(&identity), self.audit.clone(), resolver.clone())
             .on_answer(Arc::new(Handed { elements, direct: self.direct.clone() }));
