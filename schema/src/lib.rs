@@ -18,3 +18,4 @@ pub mod host;
 pub mod layer;
 pub mod path;
 pub mod reason;
+pub mod request;

@@ -1,6 +1,5 @@
 //! Questions about a policy, answered by the very readers that enforce it.
 
-mod request;
 mod test;
 mod why;
 
@@ -18,7 +17,7 @@ use serde::Serialize;
 
 use crate::emit::Artifacts;
 
-pub use request::{Request, RequestError};
+pub use outcall_schema::request::{Request, RequestError};
 pub use test::{Report, TestResult};
 pub(crate) use why::truth;
 pub use why::{Explanation, NearMiss, Question, Step, why};

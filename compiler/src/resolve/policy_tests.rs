@@ -6,6 +6,7 @@ use outcall_schema::artifact::manifest::{self, TestRow};
 use outcall_schema::decision::Action;
 use outcall_schema::field::{Field, Knowledge};
 use outcall_schema::layer::Layer;
+use outcall_schema::request::layer_of;
 use serde_json::Value;
 
 use super::Resolver;
@@ -65,47 +66,19 @@ impl Resolver<'_> {
 
     /// The layer that follows from the fields.
     fn layer(&mut self, request: &Request) -> Option<Layer> {
-        let has = |namespace: &str| {
-            request
-                .fields
-                .iter()
-                .any(|(field, _)| field.value.name().split_once('.').is_some_and(|(before, _)| before == namespace))
-        };
+        let given = |field: Field| request.fields.iter().any(|(known, _)| known.value == field);
         let value =
             |field: Field| request.fields.iter().find(|(given, _)| given.value == field).map(|(_, value)| value);
-        let own = [("response", Layer::Response), ("dns", Layer::Dns), ("docker", Layer::Docker), ("run", Layer::Run)];
-        if let Some((_, layer)) = own.into_iter().find(|(namespace, _)| has(namespace)) {
-            return Some(layer);
-        }
-        let scheme = value(Field::HttpScheme).and_then(Value::as_str);
+        let text = |field| value(field).and_then(Value::as_str);
         let port = value(Field::NetworkPort).and_then(Value::as_i64);
-        let plain = scheme == Some("http") || scheme.is_none() && port == Some(80);
-        let encrypted = scheme == Some("https") || scheme.is_none() && port == Some(443);
-        let tunnel = value(Field::HttpMethod).and_then(Value::as_str) == Some("CONNECT");
-        let inside = [Field::HttpMethod, Field::HttpPath, Field::HttpHeaders, Field::HttpBody, Field::HttpBodySize];
-        let inside = inside.into_iter().any(|field| value(field).is_some());
-        let layer = match (tunnel, inside) {
-            (true, _) => Some(Layer::Connect),
-            (false, true) if plain => Some(Layer::Http),
-            (false, true) if encrypted => Some(Layer::Https),
-            (false, true) => None,
-            (false, false) if has("http") && plain => Some(Layer::Http),
-            (false, false) if has("http") || has("tls") || value(Field::NetworkHostname).is_some() => {
-                Some(Layer::Connect)
+        match layer_of(&given, text(Field::HttpScheme), port, text(Field::HttpMethod)) {
+            Ok(layer) => Some(layer),
+            Err(help) => {
+                let message = "it does not follow from the request's fields which layer is asked";
+                self.findings.push(Finding::at(TEST_LAYER, self.first_line(&request.span), message).help(help));
+                None
             }
-            (false, false) if has("network") => Some(Layer::Network),
-            (false, false) => None,
-        };
-        if layer.is_none() {
-            let message = "it does not follow from the request's fields which layer is asked";
-            let help = if inside {
-                "add `scheme: http` for a plain request, `scheme: https` for one inside terminated TLS"
-            } else {
-                "add `layer:` to the request"
-            };
-            self.findings.push(Finding::at(TEST_LAYER, self.first_line(&request.span), message).help(help));
         }
-        layer
     }
 
     /// A field that the layer does not know cannot be given.
