@@ -17,5 +17,7 @@ pub mod field;
 pub mod host;
 pub mod layer;
 pub mod path;
+mod pem;
 pub mod reason;
 pub mod request;
+pub mod signing;

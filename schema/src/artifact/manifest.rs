@@ -21,6 +21,8 @@ pub mod file {
     pub const PROXY: &str = "proxy.prog";
     /// The manifest.
     pub const MANIFEST: &str = "manifest.json";
+    /// Signatures over the manifest, where the policy has been signed; see [`crate::signing`].
+    pub const SIGNATURE: &str = "manifest.sig";
 }
 
 /// `manifest.json`. Its policy digest stands for the whole policy: it covers the digests of all other artifacts and

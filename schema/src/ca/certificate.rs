@@ -7,10 +7,11 @@ use x509_parser::oid_registry::OID_X509_EXT_NAME_CONSTRAINTS;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
+use super::CaError;
 use super::constraints::Constraints;
-use super::{CaError, pem};
 use crate::artifact::digest::Digest;
 use crate::host::Host;
+use crate::pem;
 
 /// More certificates than these between an authority and its root are a mistake.
 const CHAIN_MAX: usize = 8;

@@ -16,7 +16,8 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use super::{CaError, pem};
+use super::CaError;
+use crate::pem;
 
 /// What kind of key an authority signs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,6 @@ mod certificate;
 mod constraints;
 mod key;
 mod leaf;
-mod pem;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
@@ -23,6 +22,7 @@ pub use leaf::Issuer;
 pub use zeroize::Zeroizing;
 
 use crate::host::Host;
+use crate::pem::PemError;
 
 /// Why an authority cannot be made or used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +81,12 @@ pub enum CaError {
     /// The library cannot make or sign it.
     #[error("the certificate or its key could not be made")]
     Making,
+}
+
+impl From<PemError> for CaError {
+    fn from(PemError(why): PemError) -> CaError {
+        CaError::Pem(why)
+    }
 }
 
 /// What an authority is to be.

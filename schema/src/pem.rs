@@ -4,8 +4,6 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::CaError;
-
 /// Base64 of at most 64 characters a line (RFC 7468, section 2).
 const LINE: usize = 48;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -14,14 +12,19 @@ const BEGIN: &str = concat!("-----", "BEGIN ");
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
+/// Why a text is not what PEM is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not valid PEM: {0}")]
+pub(crate) struct PemError(pub(crate) &'static str);
+
 /// One block: its label, and the bytes, which are zeroed when they are dropped.
-pub(super) struct Block {
-    pub(super) label: String,
-    pub(super) bytes: Zeroizing<Vec<u8>>,
+pub(crate) struct Block {
+    pub(crate) label: String,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
 }
 
 /// The block with `label` as text.
-pub(super) fn encode(label: &str, bytes: &[u8]) -> Zeroizing<String> {
+pub(crate) fn encode(label: &str, bytes: &[u8]) -> Zeroizing<String> {
     // Sized beforehand: a string that grows leaves what it held behind.
     let lines = bytes.len().div_ceil(LINE);
     let mut text = Zeroizing::new(String::with_capacity(lines * 65 + 2 * label.len() + 40));
@@ -45,7 +48,7 @@ pub(super) fn encode(label: &str, bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// # Errors
 /// A block without an end, headers within one (as encrypted keys have), and anything that is not base64.
-pub(super) fn decode(text: &str) -> Result<Vec<Block>, CaError> {
+pub(crate) fn decode(text: &str) -> Result<Vec<Block>, PemError> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -54,15 +57,15 @@ pub(super) fn decode(text: &str) -> Result<Vec<Block>, CaError> {
         };
         let mut bytes = Bytes::new(text.len());
         loop {
-            let line = lines.next().ok_or(CaError::Pem("a block has no end"))?.trim_end();
+            let line = lines.next().ok_or(PemError("a block has no end"))?.trim_end();
             if let Some(end) = line.strip_prefix(END) {
                 if end.strip_suffix(DASHES) != Some(label) {
-                    return Err(CaError::Pem("a block begins as one thing and ends as another"));
+                    return Err(PemError("a block begins as one thing and ends as another"));
                 }
                 break;
             }
             if line.contains(':') {
-                return Err(CaError::Pem("a block has headers; a key must not be encrypted"));
+                return Err(PemError("a block has headers; a key must not be encrypted"));
             }
             bytes.push(line)?;
         }
@@ -85,8 +88,8 @@ impl Bytes {
         Bytes { bytes: Zeroizing::new(Vec::with_capacity(text / 4 * 3 + 3)), bits: 0, digits: 0, padding: 0 }
     }
 
-    fn push(&mut self, line: &str) -> Result<(), CaError> {
-        const INVALID: CaError = CaError::Pem("a block is not base64");
+    fn push(&mut self, line: &str) -> Result<(), PemError> {
+        const INVALID: PemError = PemError("a block is not base64");
         for byte in line.bytes() {
             let value = match byte {
                 b'A'..=b'Z' => byte - b'A',
@@ -115,15 +118,15 @@ impl Bytes {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Zeroizing<Vec<u8>>, CaError> {
+    fn finish(mut self) -> Result<Zeroizing<Vec<u8>>, PemError> {
         let (kept, padding, spare) = match self.digits % 4 {
             0 => (0, 0, 0),
             2 => (1, 2, 4),
             3 => (2, 1, 2),
-            _ => return Err(CaError::Pem("a block is cut short")),
+            _ => return Err(PemError("a block is cut short")),
         };
         if self.padding != padding || self.bits.trailing_zeros() < spare {
-            return Err(CaError::Pem("a block is cut short"));
+            return Err(PemError("a block is cut short"));
         }
         let last = self.bits << (8 - spare) >> (8 - spare) >> spare;
         let bytes = last.to_be_bytes();
