@@ -72,7 +72,7 @@ enum Command {
     Presets(presets::Args),
     Proxy(proxy::Args),
     Query(query::Args),
-    Run(run::Args),
+    Run(Box<run::Args>),
     Schema(schema::Args),
     Test(test::Args),
     Why(why::Args),

@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// A directory that `outcall compile` wrote, instead of rules
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
+    /// Load only artifacts that one of the public keys in this file has signed; may be repeated
+    #[arg(long, value_name = "FILE", requires = "artifacts")]
+    trust_key: Vec<PathBuf>,
     /// The agent's name, which rules see as `agent.name` [default: the command's own name without its directories, other
     /// characters than letters, digits, `.`, `_` and `-` as `-`]
     #[arg(long, value_name = "AGENT")]
@@ -103,6 +106,7 @@ pub(crate) fn run(args: &Args, socket: Option<&Path>) -> Exit {
     if let Some(log) = &args.log {
         command.arg(option("log", log));
     }
+    command.args(args.trust_key.iter().map(|file| option("trust-key", file)));
     command.args(socket.map(|socket| option("socket", socket)));
     command.args(upstreams.iter().map(|upstream| format!("--dns-upstream={upstream}")));
     for (name, file) in [("ca-cert", &args.ca_cert), ("ca-key", &args.ca_key), ("upstream-ca", &args.upstream_ca)] {

@@ -1,8 +1,14 @@
-//! Reads compiled artifacts from a directory, all or nothing.
+//! From files or bytes to a policy that can be put in force, all or nothing, in two stages.
+//!
+//! [`Artifacts::read`] and [`Artifacts::from_files`] take the bytes in, each file once and bounded. [`Artifacts::verify`]
+//! decides on these very bytes: first the signature, then that they belong together, then that each is what its name
+//! says. What was verified is what is used and what [`crate::state`] keeps: no file is opened a second time.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+mod read;
+mod trust;
+
+use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +17,11 @@ use outcall_schema::artifact::digest::Digest;
 use outcall_schema::artifact::dns_table::DnsTable;
 use outcall_schema::artifact::manifest::{Manifest, file};
 use outcall_schema::artifact::match_program::MatchProgram;
+use outcall_schema::signing::{SIGNATURES_MAX_BYTES, SignatureError};
+
+pub use outcall_schema::signing::Trust;
+pub(crate) use read::Links;
+pub use trust::{TrustError, trusted};
 
 use crate::snapshot::Snapshot;
 
@@ -29,6 +40,13 @@ pub enum LoadError {
         file: &'static str,
         /// What the system says.
         source: io::Error,
+    },
+    /// No key that is trusted has signed the policy.
+    #[error("manifest.sig: {source}")]
+    Signature {
+        /// What is wrong with it.
+        #[from]
+        source: SignatureError,
     },
     /// A file is not what its name says.
     #[error("{file}: {source}")]
@@ -62,6 +80,21 @@ pub enum LoadError {
         /// The size in the manifest.
         expected: u64,
     },
+    /// An artifact is not among the files that were handed over.
+    #[error("{file} is missing")]
+    Missing {
+        /// The artifact.
+        file: &'static str,
+    },
+    /// Something else is among them, or one of them is there twice.
+    #[error(
+        "`{name}` is not expected or comes twice: a policy consists of manifest.json, outcall.nft, dns.table and \
+         proxy.prog, and manifest.sig where it is signed"
+    )]
+    Unexpected {
+        /// Its name, made printable and cut off.
+        name: String,
+    },
     /// The ruleset is not text.
     #[error("outcall.nft is not UTF-8")]
     NotText,
@@ -82,57 +115,157 @@ pub enum Authority {
     Absent,
 }
 
-/// Loads the four artifacts from `directory` and validates each and that they belong together.
+/// Loads the artifacts from `directory` and validates that they are signed by a key of `trust`, where it has any, that each
+/// is what it should be and that they belong together.
 ///
 /// # Errors
 /// The first problem found, which names the file. There is no partial result.
-pub fn from_dir(directory: &Path, authority: Authority) -> Result<Snapshot, LoadError> {
-    let manifest = Manifest::from_bytes(&read(directory, file::MANIFEST, MANIFEST_MAX)?)
-        .map_err(|source| LoadError::Artifact { file: file::MANIFEST, source })?;
-    let mut listed: Vec<&str> = manifest.files.iter().map(|row| row.name.as_str()).collect();
-    listed.sort_unstable();
-    if listed != [file::DNS, file::NFT, file::PROXY] {
-        return Err(LoadError::Files { listed: listed.join(", ") });
-    }
-    let nft = String::from_utf8(member(directory, &manifest, file::NFT)?).map_err(|_| LoadError::NotText)?;
-    let dns = DnsTable::from_bytes(Arc::from(member(directory, &manifest, file::DNS)?))
-        .map_err(|source| LoadError::Artifact { file: file::DNS, source })?;
-    let program = MatchProgram::from_bytes(Arc::from(member(directory, &manifest, file::PROXY)?))
-        .map_err(|source| LoadError::Artifact { file: file::PROXY, source })?;
-    if authority == Authority::Absent && manifest.needs.ca {
-        return Err(LoadError::InterceptionUnavailable);
-    }
-    Ok(Snapshot { dns, program, manifest, nft })
+pub fn from_dir(directory: &Path, authority: Authority, trust: &Trust) -> Result<Snapshot, LoadError> {
+    Artifacts::read(directory)?.verify(trust, authority)
 }
 
-/// A file that the manifest lists, of the size and digest that it says.
-fn member(directory: &Path, manifest: &Manifest, name: &'static str) -> Result<Vec<u8>, LoadError> {
-    let bytes = read(directory, name, ARTIFACT_MAX)?;
+/// The bytes of a policy's files, not judged yet. Clones share them.
+#[derive(Clone)]
+pub struct Artifacts {
+    manifest: Arc<[u8]>,
+    signature: Option<Arc<[u8]>>,
+    nft: Arc<[u8]>,
+    dns: Arc<[u8]>,
+    proxy: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for Artifacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sizes = self.files().map(|(name, bytes)| (name, bytes.len()));
+        f.debug_map().entries(sizes).finish()
+    }
+}
+
+impl Artifacts {
+    /// Reads each file of a directory once. The directory is looked up once, so that whoever exchanges it meanwhile does
+    /// not mix two.
+    ///
+    /// # Errors
+    /// A file that is missing, not a regular one, too large or unreadable. `manifest.sig` may be missing.
+    pub fn read(directory: &Path) -> Result<Artifacts, LoadError> {
+        let opened = read::directory(directory).map_err(|source| LoadError::Read { file: file::MANIFEST, source })?;
+        Artifacts::read_in(opened.as_fd(), Links::Followed)
+    }
+
+    /// The same for a directory that is open.
+    pub(crate) fn read_in(directory: impl AsFd, links: Links) -> Result<Artifacts, LoadError> {
+        let directory = directory.as_fd();
+        let one = |name| read::whole(directory, name, limit(name), links).map(Arc::<[u8]>::from);
+        let signature = match one(file::SIGNATURE) {
+            Err(LoadError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+            signature => Some(signature?),
+        };
+        Ok(Artifacts {
+            manifest: one(file::MANIFEST)?,
+            signature,
+            nft: one(file::NFT)?,
+            dns: one(file::DNS)?,
+            proxy: one(file::PROXY)?,
+        })
+    }
+
+    /// Takes files over that came in another way, by their names.
+    ///
+    /// # Errors
+    /// A file that is missing, that comes twice, that is too large, and one that no policy has.
+    pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Artifacts, LoadError> {
+        let names = [file::MANIFEST, file::SIGNATURE, file::NFT, file::DNS, file::PROXY];
+        let mut found: [Option<Arc<[u8]>>; 5] = [const { None }; 5];
+        for (name, bytes) in files {
+            let place = names.iter().zip(&mut found).find(|(known, place)| **known == name && place.is_none());
+            let Some((known, place)) = place else {
+                return Err(LoadError::Unexpected { name: name.escape_default().take(NAME_SHOWN).collect() });
+            };
+            let limit = limit(known);
+            if bytes.len() as u64 > limit {
+                return Err(LoadError::TooLarge { file: known, limit });
+            }
+            *place = Some(Arc::from(bytes));
+        }
+        let [manifest, signature, nft, dns, proxy] = found;
+        let needed = |bytes: Option<Arc<[u8]>>, file| bytes.ok_or(LoadError::Missing { file });
+        Ok(Artifacts {
+            manifest: needed(manifest, file::MANIFEST)?,
+            signature,
+            nft: needed(nft, file::NFT)?,
+            dns: needed(dns, file::DNS)?,
+            proxy: needed(proxy, file::PROXY)?,
+        })
+    }
+
+    /// The files, by their names.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        [
+            (file::MANIFEST, Some(&self.manifest)),
+            (file::SIGNATURE, self.signature.as_ref()),
+            (file::NFT, Some(&self.nft)),
+            (file::DNS, Some(&self.dns)),
+            (file::PROXY, Some(&self.proxy)),
+        ]
+        .into_iter()
+        .filter_map(|(name, bytes)| Some((name, bytes?.as_ref())))
+    }
+
+    /// The ids of the trusted keys that signed; none when no keys are trusted, which then need not sign.
+    ///
+    /// # Errors
+    /// [`LoadError::Signature`].
+    pub fn signers(&self, trust: &Trust) -> Result<Vec<Digest>, LoadError> {
+        Ok(trust.check(&self.manifest, self.signature.as_deref())?)
+    }
+
+    /// The policy, when it is signed by a key of `trust`, where it has any, and whole. Nothing of the bytes is read before
+    /// the signature has been checked.
+    ///
+    /// # Errors
+    /// The first problem found, which names the file. There is no partial result.
+    pub fn verify(&self, trust: &Trust, authority: Authority) -> Result<Snapshot, LoadError> {
+        self.signers(trust)?;
+        let manifest = Manifest::from_bytes(&self.manifest).map_err(in_file(file::MANIFEST))?;
+        let mut listed: Vec<&str> = manifest.files.iter().map(|row| row.name.as_str()).collect();
+        listed.sort_unstable();
+        if listed != [file::DNS, file::NFT, file::PROXY] {
+            return Err(LoadError::Files { listed: listed.join(", ") });
+        }
+        for (name, bytes) in [(file::NFT, &self.nft), (file::DNS, &self.dns), (file::PROXY, &self.proxy)] {
+            belongs(&manifest, name, bytes)?;
+        }
+        let nft = str::from_utf8(&self.nft).map_err(|_| LoadError::NotText)?.to_owned();
+        let dns = DnsTable::from_bytes(Arc::clone(&self.dns)).map_err(in_file(file::DNS))?;
+        let program = MatchProgram::from_bytes(Arc::clone(&self.proxy)).map_err(in_file(file::PROXY))?;
+        if authority == Authority::Absent && manifest.needs.ca {
+            return Err(LoadError::InterceptionUnavailable);
+        }
+        Ok(Snapshot { dns, program, manifest, nft })
+    }
+}
+
+/// As much of a foreign name is repeated in an error.
+const NAME_SHOWN: usize = 80;
+
+fn limit(name: &str) -> u64 {
+    match name {
+        file::MANIFEST => MANIFEST_MAX,
+        file::SIGNATURE => SIGNATURES_MAX_BYTES,
+        _ => ARTIFACT_MAX,
+    }
+}
+
+fn in_file(file: &'static str) -> impl Fn(ArtifactError) -> LoadError {
+    move |source| LoadError::Artifact { file, source }
+}
+
+/// Whether a file has the size and digest that the manifest says.
+fn belongs(manifest: &Manifest, name: &'static str, bytes: &[u8]) -> Result<(), LoadError> {
     let found = bytes.len() as u64;
     match manifest.files.iter().find(|row| row.name == name) {
         Some(row) if row.size != found => Err(LoadError::Size { file: name, found, expected: row.size }),
-        Some(row) if row.digest == Digest::of(&bytes) => Ok(bytes),
-        Some(_) | None => Err(LoadError::Artifact { file: name, source: ArtifactError::Digest }),
+        Some(row) if row.digest == Digest::of(bytes) => Ok(()),
+        Some(_) | None => Err(in_file(name)(ArtifactError::Digest)),
     }
-}
-
-fn read(directory: &Path, name: &'static str, limit: u64) -> Result<Vec<u8>, LoadError> {
-    let failed = |source| LoadError::Read { file: name, source };
-    let file = open(&directory.join(name)).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        return Err(LoadError::TooLarge { file: name, limit });
-    }
-    Ok(bytes)
-}
-
-/// Opens a regular file. Not blocking: a FIFO in its place must not stop the loader.
-fn open(path: &Path) -> io::Result<File> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok(file)
 }

@@ -22,6 +22,7 @@ use outcall_runtime::dial::Dialer;
 use outcall_runtime::direct::Direct;
 use outcall_runtime::dns::Resolver;
 use outcall_runtime::identity::OneAgent;
+use outcall_runtime::load::{Authority, Trust, from_dir};
 use outcall_runtime::proxy::{Context, Limits, Mode, serve};
 use outcall_runtime::snapshot::in_force;
 use outcall_tests::fixtures::dns::Responder;
@@ -156,8 +157,7 @@ fn context() -> Context {
     for (name, bytes) in artifacts.files() {
         std::fs::write(directory.path().join(name), bytes).expect("an artifact");
     }
-    let snapshot = outcall_runtime::load::from_dir(directory.path(), outcall_runtime::load::Authority::Absent)
-        .expect("what was just written");
+    let snapshot = from_dir(directory.path(), Authority::Absent, &Trust::unsigned()).expect("what was just written");
     let upstream = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let resolver = Resolver::new(vec![upstream.local_addr().expect("bound")], Dialer::new());
     std::thread::spawn(move || {

@@ -12,6 +12,7 @@ use outcall_compiler::preset::{PRESETS, PresetRow, example, find, shown};
 use outcall_compiler::resolve::{Policy, from_texts};
 use outcall_compiler::syntax::PresetFile;
 use outcall_compiler::{Compilation, Missing, compile};
+use outcall_runtime::load;
 use outcall_tests::golden;
 
 fn read(row: &PresetRow) -> PresetFile {
@@ -236,7 +237,7 @@ fn a_preset_that_needs_interception_does_not_load_without_it() {
         for (name, content) in row.compile().artifacts.unwrap().files() {
             std::fs::write(directory.path().join(name), content).unwrap();
         }
-        let loaded = outcall_runtime::load::from_dir(directory.path(), outcall_runtime::load::Authority::Absent);
+        let loaded = load::from_dir(directory.path(), load::Authority::Absent, &load::Trust::unsigned());
         assert_eq!(loaded.is_err(), row.intercepts(), "{}", row.name);
         if let Err(error) = loaded {
             assert!(error.to_string().contains("needs TLS interception"), "{}: {error}", row.name);

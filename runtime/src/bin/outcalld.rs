@@ -32,6 +32,9 @@ struct Sandbox {
     /// Remove that directory once it is loaded.
     #[arg(long, hide = true)]
     remove_artifacts: bool,
+    /// Load only artifacts that one of the public keys in this file has signed; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    trust_key: Vec<PathBuf>,
     /// The agent's name, which rules see as `agent.name`.
     #[arg(long, value_name = "AGENT")]
     name: String,
@@ -88,6 +91,7 @@ fn main() {
     let Sandbox {
         artifacts,
         remove_artifacts,
+        trust_key: trust_keys,
         name,
         log,
         socket,
@@ -112,6 +116,7 @@ fn main() {
     sandbox::run(&sandbox::Options {
         artifacts,
         remove_artifacts,
+        trust_keys,
         name,
         log,
         socket,

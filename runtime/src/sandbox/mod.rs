@@ -45,6 +45,8 @@ pub struct Options {
     pub artifacts: PathBuf,
     /// Whether that directory is ours to remove once it is loaded.
     pub remove_artifacts: bool,
+    /// Files with the public keys that policies are accepted from; with none they need no signature.
+    pub trust_keys: Vec<PathBuf>,
     /// The agent's name, as rules see it.
     pub name: String,
     /// Where audit records go; nowhere when absent, as the summary needs only counts.

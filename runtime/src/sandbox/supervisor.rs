@@ -158,14 +158,17 @@ fn direct_warning(snapshot: &Snapshot) -> Option<String> {
 }
 
 fn policy(options: &Options) -> Result<Snapshot, SandboxError> {
-    let loaded = load::from_dir(&options.artifacts, load::Authority::Present);
+    let loaded = load::trusted(&options.trust_keys).map_err(|error| error.to_string()).and_then(|trust| {
+        let loaded = load::from_dir(&options.artifacts, load::Authority::Present, &trust);
+        loaded.map_err(|error| error.to_string())
+    });
     if options.remove_artifacts {
         for name in [file::NFT, file::DNS, file::PROXY, file::MANIFEST] {
             let _ = std::fs::remove_file(options.artifacts.join(name));
         }
         let _ = std::fs::remove_dir(&options.artifacts);
     }
-    loaded.map_err(|error| policy_error(options, error.to_string()))
+    loaded.map_err(|why| policy_error(options, why))
 }
 
 fn policy_error(options: &Options, why: String) -> SandboxError {

@@ -36,7 +36,8 @@ pub(crate) fn write_artifacts(rules: &str, directory: &Path) {
 pub(crate) fn snapshot(rules: &str) -> Snapshot {
     let directory = tempfile::tempdir().unwrap();
     write_artifacts(rules, directory.path());
-    outcall_runtime::load::from_dir(directory.path(), outcall_runtime::load::Authority::Absent).unwrap()
+    use outcall_runtime::load::{Authority, Trust, from_dir};
+    from_dir(directory.path(), Authority::Absent, &Trust::unsigned()).unwrap()
 }
 
 /// A query as it arrived at the upstream.

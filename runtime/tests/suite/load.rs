@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::Path;
 
 use crate::common;
-use outcall_runtime::load::{Authority, LoadError, from_dir};
+use outcall_runtime::load::{Authority, LoadError, Trust, from_dir};
 use outcall_schema::artifact::manifest::Manifest;
 
 const RULES: &str = r#"
@@ -23,7 +23,7 @@ fn check(change: impl FnOnce(&Path)) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
     common::write_artifacts(RULES, directory.path());
     change(directory.path());
-    from_dir(directory.path(), Authority::Absent).map(drop).map_err(|error| error.to_string())
+    from_dir(directory.path(), Authority::Absent, &Trust::unsigned()).map(drop).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_missing_or_strange_file_is_named() {
 #[test]
 fn a_directory_that_is_not_there_is_an_error() {
     assert!(matches!(
-        from_dir(Path::new("/nonexistent"), Authority::Absent),
+        from_dir(Path::new("/nonexistent"), Authority::Absent, &Trust::unsigned()),
         Err(LoadError::Read { file: "manifest.json", .. })
     ));
 }
@@ -77,13 +77,14 @@ fn no_truncation_loads_and_each_names_its_file() {
         let step = (whole.len() / 64).max(1);
         for length in (0..whole.len()).step_by(step) {
             std::fs::write(directory.path().join(file), &whole[..length]).unwrap();
-            let error = from_dir(directory.path(), Authority::Absent).map(drop).unwrap_err().to_string();
+            let error =
+                from_dir(directory.path(), Authority::Absent, &Trust::unsigned()).map(drop).unwrap_err().to_string();
             assert!(error.contains(file), "{file} at {length}: {error}");
         }
         std::fs::write(directory.path().join(file), [&whole[..], b"\n"].concat()).unwrap();
-        assert!(from_dir(directory.path(), Authority::Absent).is_err(), "{file} with a byte more");
+        assert!(from_dir(directory.path(), Authority::Absent, &Trust::unsigned()).is_err(), "{file} with a byte more");
         std::fs::write(directory.path().join(file), &whole).unwrap();
-        from_dir(directory.path(), Authority::Absent).unwrap();
+        from_dir(directory.path(), Authority::Absent, &Trust::unsigned()).unwrap();
     }
 }
 
@@ -98,7 +99,8 @@ fn no_flipped_bit_loads() {
             let mut flipped = whole.clone();
             flipped[at] ^= 1 << (at % 8);
             std::fs::write(directory.path().join(file), &flipped).unwrap();
-            let error = from_dir(directory.path(), Authority::Absent).map(drop).unwrap_err().to_string();
+            let error =
+                from_dir(directory.path(), Authority::Absent, &Trust::unsigned()).map(drop).unwrap_err().to_string();
             assert!(error.contains(file), "{file} at {at}: {error}");
         }
     }
@@ -146,10 +148,10 @@ fn with_an_authority_a_policy_that_intercepts_and_injects_loads() {
     let directory = tempfile::tempdir().unwrap();
     common::write_artifacts(RULES, directory.path());
     rewrite(directory.path(), |manifest| manifest.needs.ca = true);
-    from_dir(directory.path(), Authority::Present).unwrap();
+    from_dir(directory.path(), Authority::Present, &Trust::unsigned()).unwrap();
     rewrite(directory.path(), |manifest| manifest.needs.secrets = vec!["openai".to_owned()]);
-    from_dir(directory.path(), Authority::Present).unwrap();
+    from_dir(directory.path(), Authority::Present, &Trust::unsigned()).unwrap();
     // Without interception it loads as before: the requests that an enrich rule applies to are refused.
     rewrite(directory.path(), |manifest| manifest.needs.ca = false);
-    from_dir(directory.path(), Authority::Present).unwrap();
+    from_dir(directory.path(), Authority::Present, &Trust::unsigned()).unwrap();
 }

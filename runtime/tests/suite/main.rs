@@ -4,3 +4,4 @@ mod common;
 mod filter;
 mod load;
 mod resolve;
+mod signed;

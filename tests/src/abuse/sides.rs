@@ -78,7 +78,8 @@ pub fn proxy(directory: &Path) -> io::Result<()> {
         std::fs::write(rules.path().join(name), bytes)?;
     }
     let authority = outcall_runtime::load::Authority::Present;
-    let snapshot = outcall_runtime::load::from_dir(rules.path(), authority).map_err(Error::other)?;
+    let snapshot = outcall_runtime::load::from_dir(rules.path(), authority, &outcall_runtime::load::Trust::unsigned())
+        .map_err(Error::other)?;
     let wanted = Wanted { algorithm: Algorithm::EcdsaP256, domains: Vec::new(), now: SystemTime::now() };
     let issuer = Issuer::new(Authority::make(&wanted).map_err(Error::other)?).map_err(Error::other)?;
     std::fs::write(directory.join(AGENTS_CA), issuer.certificate().to_pem())?;
