@@ -13,6 +13,7 @@ mod fmt;
 mod inspect;
 mod lsp;
 mod output;
+mod pair;
 mod policies;
 mod presets;
 mod proxy;

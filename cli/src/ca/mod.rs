@@ -10,10 +10,11 @@ use clap::{Subcommand, ValueEnum};
 use outcall_schema::ca::{Algorithm, Authority, CaCertificate, CaError, Issuer, Wanted, text};
 use serde_json::{Value, json};
 
-use self::store::{CURRENT, NEXT, Names};
+use self::store::{CURRENT, FILES, NEXT};
 use crate::Exit;
 use crate::daemon::Daemon;
 use crate::output::{Output, complain};
+use crate::pair::{self, Names};
 
 /// Make and look after the certificate authority with which TLS is intercepted
 ///
@@ -158,11 +159,11 @@ fn init(args: &Init, out: &mut Output) -> Result<Exit, Failure> {
 fn make(directory: &Path, names: Names, algorithm: Algorithm, domains: Vec<String>) -> Result<Authority, Failure> {
     let unwritable = |error: std::io::Error| (Exit::Usage, format!("cannot write to {}: {error}", directory.display()));
     if directory.is_dir() {
-        store::clean(directory).map_err(unwritable)?;
+        pair::clean(directory, FILES).map_err(unwritable)?;
     }
     let exists = |path: PathBuf| (Exit::Failed, format!("{} exists, and is not overwritten", path.display()));
     // Said before a key is made, which takes a while; what counts is that `place` replaces nothing.
-    if let Some(path) = store::taken(directory, names) {
+    if let Some(path) = pair::taken(directory, names) {
         return Err(exists(path));
     }
     let wanted = Wanted { algorithm, domains, now: SystemTime::now() };
@@ -171,17 +172,19 @@ fn make(directory: &Path, names: Names, algorithm: Algorithm, domains: Vec<Strin
         why => (Exit::Failed, why.to_string()),
     })?;
     let key = authority.key.to_pem().map_err(|why| (Exit::Failed, why.to_string()))?;
-    store::place(directory, names, &authority.certificate.to_pem(), &key).map_err(|error| {
-        match store::taken(directory, names).filter(|_| error.kind() == std::io::ErrorKind::AlreadyExists) {
-            Some(path) => exists(path),
-            None => unwritable(error),
-        }
+    pair::place(directory, FILES, names, &authority.certificate.to_pem(), &key).map_err(|error| match pair::taken(
+        directory, names,
+    )
+    .filter(|_| error.kind() == std::io::ErrorKind::AlreadyExists)
+    {
+        Some(path) => exists(path),
+        None => unwritable(error),
     })?;
     Ok(authority)
 }
 
 fn made(directory: &Path, names: Names, certificate: &CaCertificate, json: bool, out: &mut Output) {
-    let (crt, key) = (directory.join(names.certificate), directory.join(names.key));
+    let (crt, key) = (directory.join(names.public), directory.join(names.private));
     if json {
         let mut document = described(certificate);
         if let Some(members) = document.as_object_mut() {
@@ -207,8 +210,8 @@ fn described(certificate: &CaCertificate) -> Value {
 
 /// The certificate of an authority that is there.
 fn certificate(directory: &Path, names: Names) -> Result<Option<CaCertificate>, Failure> {
-    let path = directory.join(names.certificate);
-    match store::read(&path).map_err(|why| (Exit::Usage, why))? {
+    let path = directory.join(names.public);
+    match pair::read(&path).map_err(|why| (Exit::Usage, why))? {
         Some(text) => {
             CaCertificate::from_pem(&text).map(Some).map_err(|why| (Exit::Failed, format!("{}: {why}", path.display())))
         }
@@ -224,17 +227,17 @@ fn current(directory: &Path) -> Result<CaCertificate, Failure> {
 
 /// The same with its key, as long as it can be used.
 fn authority(directory: &Path, names: Names, certificate: CaCertificate) -> Result<Authority, Failure> {
-    let path = directory.join(names.key);
+    let path = directory.join(names.private);
     let key = store::read_key(&path)
         .and_then(|key| key.ok_or_else(|| format!("{} is missing", path.display())))
         .map_err(|why| (Exit::Failed, why))?;
     Authority::of(certificate, key, SystemTime::now()).map_err(|why| {
-        let finish = if why == CaError::Mismatch && directory.join(NEXT.certificate).exists() {
+        let finish = if why == CaError::Mismatch && directory.join(NEXT.public).exists() {
             "; if `outcall ca retire` was interrupted, run it again"
         } else {
             ""
         };
-        (Exit::Failed, format!("{}: {why}{finish}", directory.join(names.certificate).display()))
+        (Exit::Failed, format!("{}: {why}{finish}", directory.join(names.public).display()))
     })
 }
 
@@ -299,7 +302,7 @@ fn rotate(args: &Rotate, out: &mut Output) -> Result<Exit, Failure> {
     let current = current(&directory)?;
     let algorithm = match args.algorithm {
         Some(kind) => kind.algorithm(),
-        None => match store::read_key(&directory.join(CURRENT.key)).ok().flatten().map(|key| key.kind()) {
+        None => match store::read_key(&directory.join(CURRENT.private)).ok().flatten().map(|key| key.kind()) {
             Some(Algorithm::EcdsaP384 | Algorithm::EcdsaP256) => Algorithm::EcdsaP384,
             // A key that cannot be used is a reason for a new one.
             Some(Algorithm::Rsa) | None => Algorithm::Rsa,
@@ -331,9 +334,9 @@ fn retire(args: &Place, out: &mut Output) -> Result<Exit, Failure> {
     let missing = || (Exit::Failed, "there is no authority to follow: run `outcall ca rotate` first".to_owned());
     let next = certificate(&directory, NEXT)?.ok_or_else(missing)?;
     // Where this was interrupted, the next one's key is in its place already.
-    let interrupted = !directory.join(NEXT.key).exists();
-    let key = if interrupted { CURRENT.key } else { NEXT.key };
-    let names = Names { certificate: NEXT.certificate, key };
+    let interrupted = !directory.join(NEXT.private).exists();
+    let key = if interrupted { CURRENT.private } else { NEXT.private };
+    let names = Names { public: NEXT.public, private: key };
     let next = authority(&directory, names, next)?.certificate;
     store::promote(&directory)
         .map_err(|error| (Exit::Usage, format!("cannot write to {}: {error}", directory.display())))?;
