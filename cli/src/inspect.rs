@@ -1,22 +1,20 @@
 //! `outcall inspect`: compiled artifacts as text.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
-use outcall_schema::artifact::digest::Digest;
-use outcall_schema::artifact::dns_table::DnsTable;
-use outcall_schema::artifact::manifest::{Manifest, RuleRow, file};
-use outcall_schema::artifact::match_program::MatchProgram;
+use outcall_schema::artifact::manifest::{Manifest, RuleRow};
 use outcall_schema::artifact::render;
 
 use crate::Exit;
+use crate::artifacts::{Failure, Files};
 use crate::output::{Output, complain};
+use crate::sign::signers;
 
 /// Print compiled artifacts as text, after checking that they belong together
 ///
-/// Exits with 0 when they do, with 1 when they do not or are damaged, and with 2 when one cannot be read.
+/// Exits with 0 when they do, with 1 when they do not, are damaged or not signed by whom `--trust` names, and with 2 when one cannot be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A directory that `outcall compile -o` wrote
@@ -25,6 +23,9 @@ pub(crate) struct Args {
     /// Which of them
     #[arg(value_enum, default_value_t)]
     artifact: Artifact,
+    /// Insist on a signature by one of the public keys in this file; may be repeated
+    #[arg(long, visible_alias = "trust-key", value_name = "FILE")]
+    trust: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -41,7 +42,7 @@ enum Artifact {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
-    match text(&args.directory, args.artifact) {
+    match text(args) {
         Ok(text) => {
             out.text(text);
             Exit::Done
@@ -53,49 +54,19 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
     }
 }
 
-type Failure = (Exit, String);
-
-fn text(directory: &Path, artifact: Artifact) -> Result<String, Failure> {
-    let bytes = read(directory, file::MANIFEST)?;
-    let manifest = Manifest::from_bytes(&bytes).map_err(|error| broken(file::MANIFEST, error))?;
-    // All of them, whichever is asked for: one that does not belong to the others says nothing about the policy.
-    let files = [file::NFT, file::DNS, file::PROXY].map(|name| checked(directory, name, &manifest));
-    let [nft, dns, proxy] = files;
-    let (nft, dns, proxy) = (nft?, dns?, proxy?);
-    match artifact {
-        Artifact::Manifest => Ok(overview(&manifest)),
-        Artifact::Nft => String::from_utf8(nft).map_err(|error| broken(file::NFT, error)),
-        Artifact::Dns => {
-            let table = DnsTable::from_bytes(Arc::from(dns)).map_err(|error| broken(file::DNS, error))?;
-            Ok(render::dns_table(&table, &manifest))
-        }
-        Artifact::Proxy => {
-            let program = MatchProgram::from_bytes(Arc::from(proxy)).map_err(|error| broken(file::PROXY, error))?;
-            Ok(render::match_program(&program, &manifest))
-        }
+fn text(args: &Args) -> Result<String, Failure> {
+    let files = Files::read(&args.directory)?;
+    let signers = signers(&files, &args.trust)?;
+    match args.artifact {
+        Artifact::Manifest => Ok(overview(&files.manifest, &signers)),
+        Artifact::Nft => files.nft().map(str::to_owned),
+        Artifact::Dns => Ok(render::dns_table(&files.dns()?, &files.manifest)),
+        Artifact::Proxy => Ok(render::match_program(&files.proxy()?, &files.manifest)),
     }
-}
-
-fn read(directory: &Path, name: &str) -> Result<Vec<u8>, Failure> {
-    let path = directory.join(name);
-    std::fs::read(&path).map_err(|error| (Exit::Usage, format!("cannot read {}: {error}", path.display())))
-}
-
-fn checked(directory: &Path, name: &str, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
-    let bytes = read(directory, name)?;
-    match manifest.files.iter().find(|row| row.name == name) {
-        Some(row) if row.digest == Digest::of(&bytes) => Ok(bytes),
-        Some(_) => Err(broken(name, "it does not have the digest that the manifest says")),
-        None => Err(broken(name, "the manifest does not name it")),
-    }
-}
-
-fn broken(name: &str, why: impl std::fmt::Display) -> Failure {
-    (Exit::Failed, format!("{name}: {why}"))
 }
 
 /// The manifest for people.
-fn overview(manifest: &Manifest) -> String {
+fn overview(manifest: &Manifest, signers: &str) -> String {
     let mut text = String::new();
     let needs = &manifest.needs;
     let provided = [
@@ -109,6 +80,7 @@ fn overview(manifest: &Manifest) -> String {
     needed.extend(needs.secrets.iter().map(|name| format!("the secret `{name}`")));
     let lines = [
         ("policy", manifest.policy_digest.clone()),
+        ("signed by", signers.to_owned()),
         ("format", manifest.version.to_string()),
         ("compiler", manifest.compiler.clone()),
         ("needs", if needed.is_empty() { "nothing".to_owned() } else { needed.join(", ") }),

@@ -1,6 +1,7 @@
 //! `outcall`: the operator's command. It compiles rules and answers questions about them.
 #![forbid(unsafe_code)]
 
+mod artifacts;
 mod asked;
 mod ca;
 mod compile;
@@ -11,6 +12,7 @@ mod explain;
 mod fix;
 mod fmt;
 mod inspect;
+mod keygen;
 mod lsp;
 mod output;
 mod pair;
@@ -21,6 +23,7 @@ mod query;
 mod rewrite;
 mod run;
 mod schema;
+mod sign;
 mod test;
 mod why;
 
@@ -68,6 +71,7 @@ enum Command {
     Fix(fix::Args),
     Fmt(fmt::Args),
     Inspect(inspect::Args),
+    Keygen(keygen::Args),
     Lsp(lsp::Args),
     Man(completions::ManArgs),
     Presets(presets::Args),
@@ -75,6 +79,7 @@ enum Command {
     Query(query::Args),
     Run(Box<run::Args>),
     Schema(schema::Args),
+    Sign(sign::Args),
     Test(test::Args),
     Why(why::Args),
 }
@@ -107,6 +112,7 @@ fn main() -> ExitCode {
         Command::Fix(args) => fix::run(&args, &mut out),
         Command::Fmt(args) => fmt::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
+        Command::Keygen(args) => keygen::run(&args, &mut out),
         Command::Lsp(args) => lsp::run(&args),
         Command::Man(args) => completions::man(&args),
         Command::Presets(args) => presets::run(&args, &mut out),
@@ -114,6 +120,7 @@ fn main() -> ExitCode {
         Command::Query(args) => query::run(&args, &mut out),
         Command::Run(args) => run::run(&args, socket),
         Command::Schema(args) => schema::run(&args, &mut out),
+        Command::Sign(args) => sign::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Why(args) => why::run(&args, &mut out),
     };
