@@ -34,7 +34,7 @@ pub fn special(address: IpAddr) -> Option<Special> {
 }
 
 /// Single addresses of metadata services; they come before the ranges around them.
-const METADATA_V4: &[Ipv4Addr] = &[
+pub const METADATA_V4: &[Ipv4Addr] = &[
     Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, Oracle, DigitalOcean, OpenStack and others
     Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
     Ipv4Addr::new(169, 254, 170, 23),  // AWS EKS pod identity
@@ -47,7 +47,7 @@ const METADATA_V4: &[Ipv4Addr] = &[
 ];
 
 /// As [`METADATA_V4`], for IPv6.
-const METADATA_V6: &[Ipv6Addr] = &[
+pub const METADATA_V6: &[Ipv6Addr] = &[
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),          // AWS
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x253),          // AWS resolver
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x123),          // AWS time

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The group of the kernel's log (nfnetlink_log) that compiled rulesets send refused packets to: `oc` in ASCII, as other
+/// programs on a host use the first few numbers.
+pub const KERNEL_LOG_GROUP: u16 = 0x6f63;
+
 /// A place where the policy is asked, each knowing a different part of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use askama::Template;
 use outcall_schema::addr;
+use outcall_schema::layer::KERNEL_LOG_GROUP;
 
 use crate::decide::kernel::{Conjunction, KernelPolicy, KernelRule, KernelVerdict, PROTOCOLS};
 use crate::decide::range;
@@ -18,6 +19,9 @@ struct Ruleset<'a> {
     rules: usize,
     special_v4: String,
     special_v6: String,
+    metadata_v4: String,
+    metadata_v6: String,
+    log_group: u16,
     literal_v4: String,
     literal_v6: String,
     agent_sets: Vec<AgentSet>,
@@ -63,6 +67,9 @@ pub(super) fn write(policy: &Policy, kernel: &KernelPolicy, agents: &[String]) -
         rules: policy.rules.len(),
         special_v4: ranges4(&range::normalise(addr::special_ranges_v4())),
         special_v6: ranges6(&range::normalise(addr::special_ranges_v6())),
+        metadata_v4: listed(addr::METADATA_V4),
+        metadata_v6: listed(addr::METADATA_V6),
+        log_group: KERNEL_LOG_GROUP,
         literal_v4: ranges4(&kernel.literal_v4),
         literal_v6: ranges6(&kernel.literal_v6),
         agent_sets: agents
@@ -93,9 +100,10 @@ fn line(policy: &Policy, rule: &KernelRule, before_direct: bool) -> Option<Line>
         id: id.clone(),
     };
     let count = format!("counter name \"rule_{id}\"");
-    if rule.named {
+    if rule.named && !rule.opens.is_empty() {
+        let ports = ports(&rule.opens);
         for (family, set) in [("ip", "v4"), ("ip6", "v6")] {
-            let matched = format!("{family} saddr . {family} daddr . th dport @direct_{id}_{set}");
+            let matched = format!("{family} saddr . {family} daddr @direct_{id}_{set} th dport {ports}");
             line.matches.push(format!("{matched} {count} accept"));
             line.direct.push(format!("{matched} accept"));
         }
@@ -200,12 +208,7 @@ fn transports(way: &Conjunction, opens: Option<&[(i64, i64)]>) -> Vec<String> {
     let chosen = way.protocols.as_ref().unwrap_or(&all);
     let with: BTreeSet<u8> = chosen.iter().copied().filter(has_ports).collect();
     if !with.is_empty() && !ports.is_empty() {
-        let list: Vec<String> = ports
-            .iter()
-            .map(|(low, high)| if low == high { low.to_string() } else { format!("{low}-{high}") })
-            .collect();
-        let list = if list.len() == 1 { list.concat() } else { format!("{{ {} }}", list.join(", ")) };
-        statements.push(format!("{}th dport {list} ", protocols(&with)));
+        statements.push(format!("{}th dport {} ", protocols(&with), self::ports(&ports)));
     }
     // A rule that names a protocol without ports opens it whatever ports it opens.
     if way.ports.is_none()
@@ -217,6 +220,19 @@ fn transports(way: &Conjunction, opens: Option<&[(i64, i64)]>) -> Vec<String> {
         }
     }
     statements
+}
+
+/// One port or range, or a set of them.
+fn ports(ranges: &[(i64, i64)]) -> String {
+    let shown = |(low, high): &(i64, i64)| if low == high { low.to_string() } else { format!("{low}-{high}") };
+    match ranges {
+        [one] => shown(one),
+        _ => format!("{{ {} }}", ranges.iter().map(shown).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn listed(addresses: &[impl ToString]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn protocols(numbers: &BTreeSet<u8>) -> String {

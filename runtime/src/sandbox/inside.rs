@@ -5,13 +5,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use outcall_schema::layer::KERNEL_LOG_GROUP;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitOptions, wait};
 
 use super::control::Message;
 use super::maps::Maps;
 use super::mounts::{self, Outside};
-use super::{DNS_PORT, LOG_GROUP, PROXY_PORT, SandboxError, agent};
+use super::{DNS_PORT, PROXY_PORT, SandboxError, agent};
 use crate::intercept::Trust;
 use crate::kernel::route::{self, Versions};
 use crate::kernel::{log, ruleset};
@@ -53,7 +54,7 @@ impl Sockets {
         let at = |port: u16| addresses.iter().map(move |address| SocketAddr::new(*address, port));
         Ok(Sockets {
             elements: netlink::open(netlink::Family::Netfilter).map_err(SandboxError::step("open netlink"))?,
-            log: log::subscribe(LOG_GROUP).ok(),
+            log: log::subscribe(KERNEL_LOG_GROUP).ok(),
             udp: at(DNS_PORT).map(|address| listen(address, UdpSocket::bind)).collect::<Result<_, _>>()?,
             tcp: at(DNS_PORT).map(|address| listen(address, TcpListener::bind)).collect::<Result<_, _>>()?,
             proxy: at(PROXY_PORT).map(|address| listen(address, TcpListener::bind)).collect::<Result<_, _>>()?,

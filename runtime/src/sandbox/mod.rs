@@ -30,7 +30,6 @@ mod inside;
 mod intercepting;
 mod maps;
 mod mounts;
-mod refusals;
 mod ruleset;
 mod summary;
 mod supervisor;
@@ -76,5 +75,3 @@ pub const DNS_PORT: u16 = 53;
 /// The port that the proxy listens on inside: above the range that clients' ports come from, and not one of those that
 /// servers under development like to have.
 pub const PROXY_PORT: u16 = 61080;
-/// The log group of refused packets, private to the namespace.
-const LOG_GROUP: u16 = 1;

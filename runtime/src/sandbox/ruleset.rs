@@ -1,6 +1,6 @@
 //! The ruleset of the sandbox's network namespace: the sets that a policy compiles to, and hooks that leave no way out.
 
-use super::{DNS_PORT, LOG_GROUP, PROXY_PORT};
+use super::{DNS_PORT, PROXY_PORT};
 use crate::kernel::TABLE;
 use crate::kernel::route::{OWN_V4, OWN_V6};
 
@@ -23,14 +23,9 @@ pub(super) fn policy_part(nft: &str) -> Option<&str> {
     once.then_some(part)
 }
 
-/// Refused packets that are logged one by one, a second and at once; the rest is only counted, so that an agent that sends a
-/// million cannot fill the disk.
-const LOGGED_PER_SECOND: u32 = 200;
-
 /// The text for `nft -f`, around the policy's part (see [`policy_part`]), which brings the sets, the counter and the chain
 /// `refuse` that are used here.
 pub(super) fn text(policy: &str) -> String {
-    let log = format!("limit rate {LOGGED_PER_SECOND}/second burst {LOGGED_PER_SECOND} packets log group {LOG_GROUP}");
     format!(
         "\
 table inet {TABLE} {{
@@ -58,7 +53,6 @@ table inet {TABLE} {{
         ip6 daddr {{ ::1, {OWN_V6} }} accept
         # The refusals below, on their way back to the agent.
         meta l4proto {{ icmp, ipv6-icmp }} ct state related accept
-        {log}
         goto refuse
     }}
 
