@@ -12,6 +12,7 @@ use outcall_schema::decision::{NameVerdict, RuleIndex};
 use outcall_schema::egress::{Egress, EgressMode};
 use outcall_schema::facts::{Fact, Facts};
 
+use crate::dial::Reach;
 use crate::dns::{Clock, Told};
 use crate::snapshot::Snapshot;
 
@@ -42,6 +43,32 @@ struct Lead {
     until: Instant,
 }
 
+impl Lead {
+    /// The rule that opens what the name leads to, with its terms, under this policy.
+    fn judge<'a>(&self, snapshot: &'a Snapshot, agent: &str) -> Option<(RuleIndex, &'a Egress)> {
+        let facts = Facts {
+            agent_name: Fact::Known(agent),
+            dns_query: Fact::Known(&self.name),
+            dns_record_type: Fact::Known(&self.record_type),
+            ..Facts::default()
+        };
+        direct_rule(snapshot, snapshot.dns.lookup(&facts))
+    }
+}
+
+/// An address that a rule opens to an agent, for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leads {
+    /// The agent.
+    pub agent: Arc<str>,
+    /// The address.
+    pub address: IpAddr,
+    /// The rule.
+    pub rule: RuleIndex,
+    /// For how long.
+    pub remaining: Duration,
+}
+
 /// What lets an agent talk to an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -64,13 +91,13 @@ impl Direct {
     }
 
     /// Keeps what an agent is about to be told, for as long as it may use it, where the rule that lets the name resolve
-    /// is a `direct_ip` rule.
-    pub fn keep(&self, told: &Told<'_>) {
+    /// is a `direct_ip` rule, and says whether it is one.
+    pub fn keep(&self, told: &Told<'_>) -> bool {
         if direct_rule(told.snapshot, told.verdict).is_none() {
-            return;
+            return false;
         }
         let now = self.clock.now();
-        let Some(until) = now.checked_add(told.ttl.max(AT_LEAST)) else { return };
+        let Some(until) = now.checked_add(told.ttl.max(AT_LEAST)) else { return true };
         let agent: Arc<str> = told.agent.into();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         for address in told.addresses {
@@ -78,7 +105,7 @@ impl Direct {
             if !table.contains_key(&key) && table.len() >= ADDRESSES_MAX {
                 table.retain(|_, leads| leads.iter().any(|lead| lead.until > now));
                 if table.len() >= ADDRESSES_MAX {
-                    return;
+                    return true;
                 }
             }
             let leads = table.entry(key).or_default();
@@ -94,6 +121,43 @@ impl Direct {
                 None => {}
             }
         }
+        true
+    }
+
+    /// What `wanted` agents may talk to now, by rule: each rule by which an address is open, for as long as the name leads
+    /// there. Special addresses only where the rule opens them.
+    pub fn leads(&self, snapshot: &Snapshot, wanted: impl Fn(&str, IpAddr) -> bool) -> Vec<Leads> {
+        let now = self.clock.now();
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found: Vec<Leads> = Vec::new();
+        for ((agent, address), leads) in table.iter().filter(|((agent, address), _)| wanted(agent, *address)) {
+            let begin = found.len();
+            for (lead, remaining) in leads.iter().filter_map(|lead| Some((lead, lead.until.checked_duration_since(now)?))) {
+                let Some((rule, egress)) = lead.judge(snapshot, agent) else { continue };
+                if remaining.is_zero() || Reach::from_rule(egress.allow_private_ips).refuses(*address).is_some() {
+                    continue;
+                }
+                match found.iter_mut().skip(begin).find(|it| it.rule == rule) {
+                    Some(it) => it.remaining = it.remaining.max(remaining),
+                    None => found.push(Leads { agent: Arc::clone(agent), address: *address, rule, remaining }),
+                }
+            }
+        }
+        found
+    }
+
+    /// Keeps what is open to an agent at an address open for `lifetime` from now, where that is longer: it is in use.
+    pub fn renew(&self, agent: &Arc<str>, address: IpAddr, lifetime: Duration) {
+        let now = self.clock.now();
+        let Some(until) = now.checked_add(lifetime) else { return };
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let leads = table.get_mut(&(Arc::clone(agent), address)).into_iter().flatten();
+        leads.filter(|lead| lead.until > now).for_each(|lead| lead.until = lead.until.max(until));
+    }
+
+    /// Forgets what an agent was told.
+    pub fn forget(&self, agent: &str) {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| **of != *agent);
     }
 
     /// The first rule that opens `destination` to `agent` now, by a name that led there.
@@ -102,13 +166,7 @@ impl Direct {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let leads = table.get(&(Arc::clone(agent), destination.ip()))?;
         let opened = leads.iter().filter(|lead| lead.until > now).filter_map(|lead| {
-            let facts = Facts {
-                agent_name: Fact::Known(agent),
-                dns_query: Fact::Known(&lead.name),
-                dns_record_type: Fact::Known(&lead.record_type),
-                ..Facts::default()
-            };
-            let (rule, egress) = direct_rule(snapshot, snapshot.dns.lookup(&facts))?;
+            let (rule, egress) = lead.judge(snapshot, agent)?;
             egress.opens(destination.port()).then(|| Opened { rule, name: lead.name.to_string() })
         });
         opened.min_by_key(|opened| opened.rule)

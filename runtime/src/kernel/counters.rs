@@ -3,27 +3,32 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::net::RecvFlags;
-
 use super::TABLE;
-use super::elements::header;
-use super::message::{Messages, Received, attributes};
-use crate::sys::netlink;
+use super::elements::{Family, header};
+use super::message::{Messages, attributes, flag};
 
 const SUBSYSTEM: u16 = 10;
 const NEW_OBJECT: u16 = SUBSYSTEM << 8 | 18;
 const GET_OBJECT: u16 = SUBSYSTEM << 8 | 19;
-const ERROR: u16 = 2;
-const INET: u8 = 1;
-/// `NFTA_OBJ_*`, `NFT_OBJECT_COUNTER` and `NFTA_COUNTER_PACKETS`.
+/// `NFTA_OBJ_*`, `NFT_OBJECT_COUNTER` and `NFTA_COUNTER_*`.
 const OBJECT_TABLE: u16 = 1;
 const OBJECT_NAME: u16 = 2;
 const OBJECT_TYPE: u16 = 3;
 const OBJECT_DATA: u16 = 4;
 const COUNTER: u32 = 1;
+const COUNTER_BYTES: u16 = 1;
 const COUNTER_PACKETS: u16 = 2;
-/// A counter's message takes some 100 bytes.
-const ANSWER_BYTES: usize = 4096;
+
+/// What a named counter has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The counter's name.
+    pub name: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of these packets.
+    pub bytes: u64,
+}
 
 /// How many packets the counter of this name has seen.
 ///
@@ -31,33 +36,40 @@ const ANSWER_BYTES: usize = 4096;
 /// What the kernel says: `ENOENT` where there is no such counter.
 pub fn packets(socket: impl AsFd, name: &str) -> io::Result<u64> {
     let mut messages = Messages::default();
-    let sequence = messages.begin(GET_OBJECT, 0, &header(INET, 0));
+    let sequence = messages.begin(GET_OBJECT, flag::ACK, &header(Family::Inet as u8, 0));
     messages.text(OBJECT_TABLE, TABLE);
     messages.text(OBJECT_NAME, name);
     messages.attribute(OBJECT_TYPE, &COUNTER.to_be_bytes());
-    messages.send(socket.as_fd())?;
-    let mut buffer = vec![0; ANSWER_BYTES];
-    loop {
-        let count = netlink::receive(socket.as_fd(), &mut buffer, RecvFlags::empty())?;
-        for message in Received::all(buffer.get(..count).unwrap_or_default()) {
-            match message {
-                Received { sequence: answered, .. } if answered != sequence => {}
-                Received { kind: NEW_OBJECT, body, .. } => {
-                    return read(body).ok_or_else(|| io::ErrorKind::InvalidData.into());
-                }
-                Received { kind: ERROR, body, .. } => {
-                    let code =
-                        body.first_chunk().map_or(libc::EINVAL, |code| i32::from_ne_bytes(*code).saturating_neg());
-                    return Err(io::Error::from_raw_os_error(code));
-                }
-                Received { .. } => {}
-            }
-        }
-    }
+    let mut found = None;
+    messages.ask(socket, sequence, |kind, body| found = read(body).filter(|_| kind == NEW_OBJECT))?;
+    found.map(|count| count.packets).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn read(body: &[u8]) -> Option<u64> {
-    let (_, data) = attributes(body.get(4..)?).find(|(kind, _)| *kind == OBJECT_DATA)?;
-    let (_, packets) = attributes(data).find(|(kind, _)| *kind == COUNTER_PACKETS)?;
-    packets.first_chunk().map(|packets| u64::from_be_bytes(*packets))
+/// All counters of our table in a family; none where there is no such table.
+///
+/// # Errors
+/// What the kernel says; [`io::ErrorKind::Interrupted`] when the ruleset changes meanwhile.
+pub fn all(socket: impl AsFd, family: Family) -> io::Result<Vec<Count>> {
+    let mut messages = Messages::default();
+    let sequence = messages.begin(GET_OBJECT, flag::DUMP, &header(family as u8, 0));
+    messages.text(OBJECT_TABLE, TABLE);
+    messages.attribute(OBJECT_TYPE, &COUNTER.to_be_bytes());
+    let mut found = Vec::new();
+    messages.ask(socket, sequence, |kind, body| found.extend(read(body).filter(|_| kind == NEW_OBJECT)))?;
+    Ok(found)
+}
+
+fn read(body: &[u8]) -> Option<Count> {
+    let body = body.get(4..)?;
+    let find = |wanted: u16| attributes(body).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let number = |wanted: u16| {
+        let (_, value) = attributes(find(OBJECT_DATA)?).find(|(kind, _)| *kind == wanted)?;
+        value.first_chunk().map(|number| u64::from_be_bytes(*number))
+    };
+    let name = find(OBJECT_NAME)?;
+    Some(Count {
+        name: String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned(),
+        packets: number(COUNTER_PACKETS)?,
+        bytes: number(COUNTER_BYTES)?,
+    })
 }

@@ -3,6 +3,7 @@
 //! A small writer of nf_tables messages instead of starting `nft`: 4 microseconds an element instead of milliseconds, and
 //! no program in the path of an answer.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -10,8 +11,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::TABLE;
+use super::link::Mac;
 use super::message::{Messages, flag};
-use crate::sys::netlink::{Family, open};
+use crate::sys::netlink::{self, open};
 
 /// The nf_tables part of nfnetlink, and its messages for elements.
 const SUBSYSTEM: u16 = 10;
@@ -19,7 +21,6 @@ const NEW_ELEMENT: u16 = SUBSYSTEM << 8 | 12;
 const DELETE_ELEMENT: u16 = SUBSYSTEM << 8 | 14;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-const INET: u8 = 1;
 /// `NFTA_SET_ELEM_LIST_*`, `NFTA_LIST_ELEM`, `NFTA_SET_ELEM_*` and `NFTA_DATA_VALUE`.
 const LIST_TABLE: u16 = 1;
 const LIST_SET: u16 = 2;
@@ -29,8 +30,81 @@ const ELEMENT_KEY: u16 = 1;
 const ELEMENT_TIMEOUT: u16 = 4;
 const DATA_VALUE: u16 = 1;
 
+/// `IFNAMSIZ`
+const NAME_BYTES: usize = 16;
+
 /// The most elements in one batch; the kernel refuses batches of several thousand with `EMSGSIZE`.
 const BATCH: usize = 500;
+
+/// The family of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IP packets of both versions.
+    Inet = 1,
+    /// Frames on a bridge.
+    Bridge = 7,
+}
+
+/// What happens to an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is in the set from now on, for a time or until it is taken out, whether it was in it before or not.
+    Put(Option<Duration>),
+    /// It is no longer in the set, whether it was in it before or not.
+    Remove,
+}
+
+/// A part of an element's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// An IP address.
+    Address(IpAddr),
+    /// A hardware address.
+    Mac(Mac),
+    /// The name of a link.
+    Link(String),
+}
+
+impl Part {
+    /// Appends the part as the kernel has it; each begins at a multiple of four bytes.
+    fn append(&self, bytes: &mut Vec<u8>) {
+        let begin = bytes.len();
+        match self {
+            Part::Address(IpAddr::V4(address)) => bytes.extend(address.octets()),
+            Part::Address(IpAddr::V6(address)) => bytes.extend(address.octets()),
+            Part::Mac(mac) => bytes.extend(mac),
+            Part::Link(name) => {
+                bytes.extend(name.bytes());
+                bytes.resize(begin + NAME_BYTES, 0);
+            }
+        }
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+}
+
+impl fmt::Display for Part {
+    /// As nft writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Address(address) => address.fmt(f),
+            Part::Mac([a, b, c, d, e, g]) => write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}"),
+            Part::Link(name) => write!(f, "\"{name}\""),
+        }
+    }
+}
+
+/// A change to an element of one of our sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// The table's family.
+    pub family: Family,
+    /// The set.
+    pub set: String,
+    /// The parts of its key in order.
+    pub key: Vec<Part>,
+    /// What happens to it.
+    pub change: Change,
+}
 
 /// The door through which elements enter the sets of one network namespace.
 #[derive(Debug)]
@@ -44,7 +118,7 @@ impl Elements {
     /// # Errors
     /// What socket(2) says.
     pub fn open() -> io::Result<Elements> {
-        Ok(Elements::from(open(Family::Netfilter)?))
+        Ok(Elements::from(open(netlink::Family::Netfilter)?))
     }
 
     /// Puts addresses into the set of this name for `lifetime` from now, whether they are in it already or not. Returns
@@ -53,16 +127,36 @@ impl Elements {
     /// # Errors
     /// What the kernel says: `ENOENT` where there is no such set, `EPERM` without `CAP_NET_ADMIN` over the namespace.
     pub fn add(&self, set: &str, addresses: &[IpAddr], lifetime: Duration) -> io::Result<()> {
-        let keys: Vec<Vec<u8>> = addresses.iter().map(|address| key(*address)).collect();
+        let put = |address: &IpAddr| Element {
+            family: Family::Inet,
+            set: set.to_owned(),
+            key: vec![Part::Address(*address)],
+            change: Change::Put(Some(lifetime)),
+        };
+        self.change(&addresses.iter().map(put).collect::<Vec<_>>())
+    }
+
+    /// Makes all changes, up to some hundred in one step. Returns when the kernel has made them.
+    ///
+    /// # Errors
+    /// As [`Elements::add`].
+    pub fn change(&self, elements: &[Element]) -> io::Result<()> {
         let socket = self.socket.lock().map_err(|_| io::Error::other("an earlier write to the kernel panicked"))?;
-        for keys in keys.chunks(BATCH) {
+        for elements in elements.chunks(BATCH) {
             let mut batch = Messages::default();
             batch.begin(BATCH_BEGIN, 0, &header(0, SUBSYSTEM));
-            // Adding an element that is there does not refresh it on every kernel, and deleting one that is not there
-            // fails: so add, delete and add again, which the kernel applies as one step.
-            write(&mut batch, NEW_ELEMENT, flag::CREATE, set, keys, Some(lifetime));
-            write(&mut batch, DELETE_ELEMENT, 0, set, keys, None);
-            let last = write(&mut batch, NEW_ELEMENT, flag::CREATE | flag::ACK, set, keys, Some(lifetime));
+            let mut last = 0;
+            for alike in elements.chunk_by(|one, other| {
+                (one.family, &one.set, one.change) == (other.family, &other.set, other.change)
+            }) {
+                // Adding an element that is there does not refresh it on every kernel, and deleting one that is not there
+                // fails: so add, delete and add again, which the kernel applies as one step.
+                write(&mut batch, NEW_ELEMENT, flag::CREATE, alike);
+                last = write(&mut batch, DELETE_ELEMENT, flag::ACK, alike);
+                if alike.first().is_some_and(|element| element.change != Change::Remove) {
+                    last = write(&mut batch, NEW_ELEMENT, flag::CREATE | flag::ACK, alike);
+                }
+            }
             batch.begin(BATCH_END, 0, &header(0, SUBSYSTEM));
             batch.commit(&*socket, last)?;
         }
@@ -82,22 +176,19 @@ pub(super) fn header(family: u8, resource: u16) -> [u8; 4] {
     [family, 0, high, low]
 }
 
-fn key(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-fn write(batch: &mut Messages, kind: u16, flags: u16, set: &str, keys: &[Vec<u8>], lifetime: Option<Duration>) -> u32 {
-    let sequence = batch.begin(kind, flags, &header(INET, 0));
+/// One message for elements of one set, to be changed in one way.
+fn write(batch: &mut Messages, kind: u16, flags: u16, alike: &[Element]) -> u32 {
+    let Some(first) = alike.first() else { return 0 };
+    let sequence = batch.begin(kind, flags, &header(first.family as u8, 0));
     batch.text(LIST_TABLE, TABLE);
-    batch.text(LIST_SET, set);
+    batch.text(LIST_SET, &first.set);
     batch.nest(LIST_ELEMENTS, |list| {
-        for bytes in keys {
+        for Element { key, change, .. } in alike {
+            let mut bytes = Vec::new();
+            key.iter().for_each(|part| part.append(&mut bytes));
             list.nest(LIST_ELEMENT, |element| {
-                element.nest(ELEMENT_KEY, |key| key.attribute(DATA_VALUE, bytes));
-                if let Some(lifetime) = lifetime {
+                element.nest(ELEMENT_KEY, |key| key.attribute(DATA_VALUE, &bytes));
+                if let (Change::Put(Some(lifetime)), NEW_ELEMENT) = (change, kind) {
                     let milliseconds = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
                     element.attribute(ELEMENT_TIMEOUT, &milliseconds.to_be_bytes());
                 }

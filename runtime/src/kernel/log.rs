@@ -45,6 +45,8 @@ pub fn subscribe(group: u16) -> io::Result<OwnedFd> {
 /// Where a refused packet wanted to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Refused {
+    /// The source.
+    pub from: IpAddr,
     /// The destination.
     pub address: IpAddr,
     /// The IP protocol's number.
@@ -56,20 +58,25 @@ pub struct Refused {
 impl Refused {
     /// The protocol's name as `network.protocol` has it.
     pub fn protocol_name(&self) -> String {
-        match self.protocol {
-            1 => "icmp".into(),
-            2 => "igmp".into(),
-            6 => "tcp".into(),
-            17 => "udp".into(),
-            33 => "dccp".into(),
-            47 => "gre".into(),
-            50 => "esp".into(),
-            51 => "ah".into(),
-            58 => "icmpv6".into(),
-            132 => "sctp".into(),
-            136 => "udplite".into(),
-            number => number.to_string(),
-        }
+        protocol_name(self.protocol)
+    }
+}
+
+/// The name of an IP protocol as `network.protocol` has it, its number where it has none.
+pub fn protocol_name(number: u8) -> String {
+    match number {
+        1 => "icmp".into(),
+        2 => "igmp".into(),
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        33 => "dccp".into(),
+        47 => "gre".into(),
+        50 => "esp".into(),
+        51 => "ah".into(),
+        58 => "icmpv6".into(),
+        132 => "sctp".into(),
+        136 => "udplite".into(),
+        number => number.to_string(),
     }
 }
 
@@ -84,21 +91,22 @@ pub fn refused(datagram: &[u8]) -> impl Iterator<Item = Refused> {
 /// Reads the destination of an IP packet (RFC 791, section 3.1; RFC 8200, section 3).
 fn read_packet(packet: &[u8]) -> Option<Refused> {
     let first = *packet.first()?;
-    let (address, protocol, transport) = match first >> 4 {
+    let (from, address, protocol, transport) = match first >> 4 {
         4 => {
-            let address = Ipv4Addr::from(*packet.get(16..)?.first_chunk::<4>()?);
-            (IpAddr::V4(address), *packet.get(9)?, packet.get(usize::from(first & 15) * 4..).unwrap_or_default())
+            let at = |offset: usize| Some(Ipv4Addr::from(*packet.get(offset..)?.first_chunk::<4>()?).into());
+            let transport = packet.get(usize::from(first & 15) * 4..).unwrap_or_default();
+            (at(12)?, at(16)?, *packet.get(9)?, transport)
         }
         6 => {
-            let address = Ipv6Addr::from(*packet.get(24..)?.first_chunk::<16>()?);
+            let at = |offset: usize| Some(Ipv6Addr::from(*packet.get(offset..)?.first_chunk::<16>()?).into());
             let (protocol, transport) = skip_extensions(*packet.get(6)?, packet.get(40..).unwrap_or_default());
-            (IpAddr::V6(address), protocol, transport)
+            (at(8)?, at(24)?, protocol, transport)
         }
         _ => return None,
     };
     let has_ports = matches!(protocol, 6 | 17 | 33 | 132 | 136);
     let port = transport.get(2..).and_then(<[u8]>::first_chunk).map(|port| u16::from_be_bytes(*port));
-    Some(Refused { address, protocol, port: port.filter(|_| has_ports) })
+    Some(Refused { from, address, protocol, port: port.filter(|_| has_ports) })
 }
 
 /// Skips hop-by-hop, routing and destination options (RFC 8200, section 4).
@@ -119,14 +127,14 @@ mod tests {
     fn destinations_are_read_from_packets_of_both_versions() {
         let mut v4 = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1];
         v4.extend([0x30, 0x39, 0, 53]);
-        let expected = Refused { address: "192.0.2.1".parse().unwrap(), protocol: 17, port: Some(53) };
+        let expected = Refused { from: "10.0.0.1".parse().unwrap(), address: "192.0.2.1".parse().unwrap(), protocol: 17, port: Some(53) };
         assert_eq!(read_packet(&v4), Some(expected));
         let mut v6 = vec![0x60, 0, 0, 0, 0, 12, 0, 64];
         v6.extend("::1".parse::<Ipv6Addr>().unwrap().octets());
         v6.extend("2001:db8::7".parse::<Ipv6Addr>().unwrap().octets());
         v6.extend([6, 0, 0, 0, 0, 0, 0, 0]);
         v6.extend([0, 1, 0x01, 0xbb]);
-        let expected = Refused { address: "2001:db8::7".parse().unwrap(), protocol: 6, port: Some(443) };
+        let expected = Refused { from: "::1".parse().unwrap(), address: "2001:db8::7".parse().unwrap(), protocol: 6, port: Some(443) };
         assert_eq!(read_packet(&v6), Some(expected));
     }
 

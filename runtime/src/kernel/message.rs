@@ -16,14 +16,23 @@ pub mod flag {
     pub const ACK: u16 = 0x004;
     /// Make it where it does not exist.
     pub const CREATE: u16 = 0x400;
+    /// Replace what is there.
+    pub const REPLACE: u16 = 0x100;
     /// Refuse where it exists.
     pub const EXCLUSIVE: u16 = 0x200;
+    /// Give everything there is, in several messages.
+    pub const DUMP: u16 = 0x300;
+    /// Of an answer: what was dumped changed meanwhile.
+    pub const INTERRUPTED: u16 = 0x010;
 }
 
 /// Set in an attribute's type when other attributes are nested in it.
-const NESTED: u16 = 0x8000;
-/// The type of an acknowledgement or error.
+pub(super) const NESTED: u16 = 0x8000;
+/// The type of an acknowledgement or error, and that of a dump's end.
 const ERROR: u16 = 2;
+const DONE: u16 = 3;
+/// As large as the kernel makes the datagrams of a dump.
+const DUMP_BYTES: usize = 64 * 1024;
 /// Larger than any acknowledgement, which repeats at most the request.
 const ANSWER_BYTES: usize = 16 * 1024;
 
@@ -58,6 +67,12 @@ impl Messages {
     /// Appends an attribute to the message.
     pub fn attribute(&mut self, kind: u16, value: &[u8]) {
         self.nest_with(kind, |messages| messages.bytes.extend_from_slice(value));
+    }
+
+    /// Appends bytes that are no attribute: a fixed header inside one.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.close(self.message, 4);
     }
 
     /// Appends a text attribute with its final NUL.
@@ -102,6 +117,36 @@ impl Messages {
         netlink::send(socket, &self.bytes)
     }
 
+    /// Sends everything, a request numbered `sequence` that ends in its acknowledgement or in the end of its dump, and
+    /// gives each answer to `each`: its type and what follows the header.
+    ///
+    /// # Errors
+    /// What the kernel says; [`io::ErrorKind::Interrupted`] when what was dumped changed meanwhile, so that the answers do
+    /// not belong together.
+    pub fn ask(&self, socket: impl AsFd, sequence: u32, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+        self.send(socket.as_fd())?;
+        let mut buffer = vec![0; DUMP_BYTES];
+        let mut interrupted = false;
+        loop {
+            let count = netlink::receive(socket.as_fd(), &mut buffer, RecvFlags::empty())?;
+            for message in Received::all(buffer.get(..count).unwrap_or_default()) {
+                if message.sequence != sequence {
+                    continue;
+                }
+                interrupted |= message.flags & flag::INTERRUPTED != 0;
+                match message.kind {
+                    ERROR | DONE => match message.body.first_chunk().map(|code| i32::from_ne_bytes(*code)) {
+                        Some(0) if interrupted => return Err(io::ErrorKind::Interrupted.into()),
+                        Some(0) => return Ok(()),
+                        Some(code) => return Err(io::Error::from_raw_os_error(code.saturating_neg())),
+                        None => return Err(io::ErrorKind::InvalidData.into()),
+                    },
+                    kind => each(kind, message.body),
+                }
+            }
+        }
+    }
+
     /// Sends everything and waits for the acknowledgement of the message numbered `last`.
     ///
     /// # Errors
@@ -134,6 +179,8 @@ impl Messages {
 pub struct Received<'a> {
     /// Its type.
     pub kind: u16,
+    /// Its flags.
+    pub flags: u16,
     /// The number of the request it answers.
     pub sequence: u32,
     /// What follows its header.
@@ -147,10 +194,11 @@ impl<'a> Received<'a> {
             let length = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
             let message = bytes.get(..length)?;
             let kind = u16::from_ne_bytes(*message.get(4..)?.first_chunk()?);
+            let flags = u16::from_ne_bytes(*message.get(6..)?.first_chunk()?);
             let sequence = u32::from_ne_bytes(*message.get(8..)?.first_chunk()?);
             let body = message.get(16..)?;
             bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-            Some(Received { kind, sequence, body })
+            Some(Received { kind, flags, sequence, body })
         })
     }
 }

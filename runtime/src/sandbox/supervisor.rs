@@ -23,7 +23,6 @@ use super::handed::Handed;
 use super::inside::{self, Plan, Sockets};
 use super::maps::Maps;
 use super::mounts::Outside;
-use super::refusals::Refusals;
 use super::{Options, SandboxError, intercepting, ruleset, summary};
 use crate::api::{self, Api, Place, Socket};
 use crate::audit::Audit;
@@ -36,6 +35,7 @@ use crate::kernel::counters;
 use crate::kernel::elements::Elements;
 use crate::load;
 use crate::proxy::{self, Context, Mode};
+use crate::refusals::{Refusals, Way};
 use crate::snapshot::{Policy, Snapshot, in_force};
 use crate::sys::process::{Ended, Forked, Namespace, fork_into};
 use crate::sys::{descriptors, privilege};
@@ -231,8 +231,9 @@ impl Enforcing<'_> {
         let refusals = Refusals {
             policy: Arc::clone(&self.policy),
             audit: self.audit.clone(),
-            agent: self.options.name.as_str().into(),
+            identity: Arc::new(OneAgent::named(&self.options.name)),
             direct: self.direct.clone(),
+            way: Way::Proxy,
             seen: Arc::default(),
         };
         let log = log.map(descriptors::watch).transpose().map_err(step("follow the kernel's log"))?;

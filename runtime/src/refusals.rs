@@ -15,24 +15,43 @@ use tokio::io::unix::AsyncFd;
 
 use crate::audit::{Audit, Record};
 use crate::direct::Direct;
+use crate::identity::Identity;
 use crate::kernel::log::{DATAGRAM_BYTES, Refused, refused};
 use crate::snapshot::{Policy, Snapshot};
 use crate::sys::netlink;
 
+/// What leads out of the agents' network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The proxy alone, which carries TCP.
+    Proxy,
+    /// The kernel too, for what rules let straight out.
+    Kernel,
+}
+
 /// Writes what the kernel refused to the audit log.
-#[derive(Debug, Clone)]
-pub(super) struct Refusals {
-    pub(super) policy: Policy,
-    pub(super) audit: Audit,
-    pub(super) agent: Arc<str>,
-    pub(super) direct: Direct,
+#[derive(Clone)]
+pub struct Refusals {
+    /// The policy in force.
+    pub policy: Policy,
+    /// Where it is written.
+    pub audit: Audit,
+    /// Who sent a packet, by its source.
+    pub identity: Identity,
+    /// What names opened.
+    pub direct: Direct,
+    /// The way out that there is.
+    pub way: Way,
     /// Packets that have a record of their own.
-    pub(super) seen: Arc<AtomicU64>,
+    pub seen: Arc<AtomicU64>,
 }
 
 impl Refusals {
     /// Follows the log until the future is dropped.
-    pub(super) async fn follow(&self, log: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What recvmsg(2) says.
+    pub async fn follow(&self, log: &AsyncFd<OwnedFd>) -> io::Result<()> {
         loop {
             let mut ready = log.readable().await?;
             self.drain(log.get_ref())?;
@@ -41,7 +60,10 @@ impl Refusals {
     }
 
     /// Writes whatever the kernel has to say now.
-    pub(super) fn drain(&self, log: &OwnedFd) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What recvmsg(2) says.
+    pub fn drain(&self, log: &OwnedFd) -> io::Result<()> {
         let mut buffer = vec![0; DATAGRAM_BYTES];
         loop {
             match netlink::receive(log, &mut buffer, RecvFlags::DONTWAIT) {
@@ -62,15 +84,16 @@ impl Refusals {
         self.seen.fetch_add(1, Ordering::Relaxed);
         let snapshot = self.policy.load_full();
         let protocol = packet.protocol_name();
+        let agent = self.identity.agent(SocketAddr::new(packet.from, 0));
         let facts = Facts {
             network_ip: Fact::Known(packet.address),
             network_port: packet.port.map_or(Fact::Unknown, |port| Fact::Known(i64::from(port))),
             network_protocol: Fact::Known(&protocol),
-            agent_name: Fact::Known(&self.agent),
+            agent_name: Fact::Known(&agent),
             ..Facts::default()
         };
         let named = packet.port.and_then(|port| {
-            self.direct.opens(&snapshot, &self.agent, SocketAddr::new(packet.address, port)).map(|opened| opened.rule)
+            self.direct.opens(&snapshot, &agent, SocketAddr::new(packet.address, port)).map(|opened| opened.rule)
         });
         let (rule, allowed) = match (snapshot.program.decide(Layer::Network, &facts), named) {
             (Outcome::Decided(Verdict::Block(Some(rule))), named) if named.is_none_or(|named| rule < named) => {
@@ -85,7 +108,7 @@ impl Refusals {
         };
         let record = match rule {
             // Allowed straight through the kernel, for which a sandbox has no way: only the proxy leads out.
-            Some(rule) if allowed && protocol != "tcp" => {
+            Some(rule) if allowed && protocol != "tcp" && self.way == Way::Proxy => {
                 let detail = format!("a sandbox has no way out for {protocol}, only for TCP");
                 Record::refusal(&snapshot, Layer::Network, &facts, Some(rule), Reason::RawTraffic)
                     .with("detail", &detail)
@@ -99,10 +122,12 @@ impl Refusals {
     }
 
     /// Writes one record for the packets that the kernel refused faster than it was asked to tell.
-    pub(super) fn rest(&self, snapshot: &Snapshot, counted: u64) {
+    pub fn rest(&self, snapshot: &Snapshot, counted: u64) {
         let rest = counted.saturating_sub(self.seen.load(Ordering::Relaxed));
         if rest > 0 {
-            let facts = Facts { agent_name: Fact::Known(&self.agent), ..Facts::default() };
+            let own = SocketAddr::from(([0, 0, 0, 0], 0));
+            let agent = self.identity.agent(own);
+            let facts = Facts { agent_name: Fact::Known(&agent), ..Facts::default() };
             let record = Record::refusal(snapshot, Layer::Network, &facts, None, Reason::RawTraffic);
             self.audit.record(&record.with("packets", &rest.to_string()));
         }

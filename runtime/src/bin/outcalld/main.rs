@@ -10,16 +10,22 @@ use outcall_runtime::intercept::{Files, LeafTtl};
 use outcall_runtime::sandbox;
 use outcall_runtime::secrets::Sources;
 
-/// Enforces compiled policies.
+mod host;
+
+/// Enforces compiled policies: for all agents of this host, or with a command for one.
 #[derive(Debug, Parser)]
-#[command(name = "outcalld", version)]
+#[command(name = "outcalld", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    host: host::Host,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Plugs a network namespace into the bridge, as an agent that the running daemon knows.
+    Attach(host::Attach),
     /// Runs a command in a network of its own, where the policy decides on every packet, name and request.
     Sandbox(Sandbox),
 }
@@ -86,8 +92,21 @@ fn leaf_ttl(text: &str) -> Result<LeafTtl, String> {
     text.parse().ok().and_then(LeafTtl::from_secs).ok_or_else(|| "write a number of seconds from 60 to 604800".into())
 }
 
+/// Ends the process as clap does where arguments make no sense.
+fn usage(kind: ErrorKind, error: impl std::fmt::Display) -> ! {
+    Arguments::command().error(kind, error).exit()
+}
+
 fn main() {
-    let Arguments { command: Command::Sandbox(asked) } = Arguments::parse();
+    let Arguments { command, host } = Arguments::parse();
+    match command {
+        Some(Command::Sandbox(asked)) => sandbox(asked),
+        Some(Command::Attach(asked)) => asked.run(),
+        None => host.run(),
+    }
+}
+
+fn sandbox(asked: Sandbox) {
     let Sandbox {
         artifacts,
         remove_artifacts,
@@ -107,11 +126,9 @@ fn main() {
         command,
     } = asked;
     let authority = Files::named(ca_cert, ca_key).unwrap_or_else(|error| {
-        Arguments::command().error(ErrorKind::MissingRequiredArgument, error).exit();
+        usage(ErrorKind::MissingRequiredArgument, error);
     });
-    let secrets = Sources::read(secrets, &secret).unwrap_or_else(|error| {
-        Arguments::command().error(ErrorKind::InvalidValue, error).exit();
-    });
+    let secrets = Sources::read(secrets, &secret).unwrap_or_else(|error| usage(ErrorKind::InvalidValue, error));
     let body_cap_bytes = usize::try_from(intercept_body_cap_bytes).unwrap_or(0);
     sandbox::run(&sandbox::Options {
         artifacts,

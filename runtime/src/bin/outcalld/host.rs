@@ -1,0 +1,120 @@
+//! The daemon's own arguments, and those of its helper that plugs namespaces in.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::exit;
+
+use clap::error::ErrorKind;
+use outcall_runtime::host::attach;
+use outcall_runtime::host::bridge::has_v6;
+use outcall_runtime::host::daemon::{self, Options};
+use outcall_runtime::host::network::{BridgeName, Network, SubnetV4, SubnetV6};
+use outcall_runtime::intercept::{Files, LeafTtl};
+use outcall_runtime::secrets::Sources;
+
+use super::{leaf_ttl, upstream, usage};
+
+/// The daemon.
+#[derive(Debug, clap::Args)]
+pub(super) struct Host {
+    /// The directory that `outcall compile` wrote.
+    #[arg(long, value_name = "DIR", required = true)]
+    artifacts: Option<PathBuf>,
+    /// The bridge that agents are on; made where it is missing.
+    #[arg(long, value_name = "NAME", default_value = "outcall0")]
+    bridge: BridgeName,
+    /// The agents' IPv4 network; its first address is the gateway's.
+    #[arg(long, value_name = "NETWORK", default_value = "10.200.0.0/16")]
+    subnet: SubnetV4,
+    /// The agents' IPv6 network, of unique local addresses.
+    #[arg(long, value_name = "NETWORK", default_value = "fd6f:7574:6361:6c6c::/64")]
+    subnet6: SubnetV6,
+    /// The port of the DNS filter at the gateway.
+    #[arg(long, value_name = "PORT", default_value_t = 53, value_parser = clap::value_parser!(u16).range(1..))]
+    dns_port: u16,
+    /// The port of the proxy at the gateway.
+    #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
+    proxy_port: u16,
+    /// A resolver to ask for allowed names, `IP` or `IP:PORT`; may be repeated.
+    #[arg(long, value_name = "IP[:PORT]", required = true, value_parser = upstream)]
+    dns_upstream: Vec<SocketAddr>,
+    /// Append one JSON line for each refusal, and for each request inside TLS, to this file [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// The certificate authority for rules that look inside TLS, in PEM; without it a policy that has any does not load.
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// Its private key; its owner alone may have access to the file.
+    #[arg(long, value_name = "FILE")]
+    ca_key: Option<PathBuf>,
+    /// Certificates in PEM that servers are verified against where TLS is looked into, beside those that this system trusts.
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// A directory with one file for each secret that rules inject; its owner alone may have access to the files.
+    #[arg(long, value_name = "DIR")]
+    secrets: Option<PathBuf>,
+    /// A secret from the environment, `NAME=env:VARIABLE`, or from a command, `NAME=command:COMMAND`; may be repeated.
+    #[arg(long, value_name = "NAME=SOURCE")]
+    secret: Vec<OsString>,
+    /// How long the certificates for hosts are valid, 60 to 604800.
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = leaf_ttl)]
+    intercept_leaf_ttl_secs: LeafTtl,
+    /// The largest body of a request that rules see, up to 16777216; of a larger one `http.body` is null.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(0..=16_777_216))]
+    intercept_body_cap_bytes: u32,
+}
+
+impl Host {
+    pub(super) fn run(self) -> ! {
+        let authority = Files::named(self.ca_cert, self.ca_key)
+            .unwrap_or_else(|error| usage(ErrorKind::MissingRequiredArgument, error));
+        let secrets = Sources::read(self.secrets, &self.secret)
+            .unwrap_or_else(|error| usage(ErrorKind::InvalidValue, error));
+        let network = Network {
+            bridge: self.bridge,
+            v4: self.subnet,
+            v6: has_v6().then_some(self.subnet6),
+            dns_port: self.dns_port,
+            proxy_port: self.proxy_port,
+        };
+        ended(daemon::run(Options {
+            artifacts: self.artifacts.unwrap_or_default(),
+            network,
+            upstreams: self.dns_upstream,
+            log: self.log,
+            authority,
+            upstream_ca: self.upstream_ca,
+            leaf_ttl: self.intercept_leaf_ttl_secs,
+            secrets,
+            body_cap_bytes: usize::try_from(self.intercept_body_cap_bytes).unwrap_or(0),
+        }))
+    }
+}
+
+/// What `outcall netns attach` runs, with the rights over both namespaces that it takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Attach {
+    /// The network namespace: a name of `ip netns`, or a path such as /proc/PID/ns/net.
+    #[arg(value_name = "NETNS")]
+    netns: PathBuf,
+    /// What the daemon answered: where the agent is to be.
+    #[arg(long, value_name = "JSON")]
+    place: String,
+}
+
+impl Attach {
+    pub(super) fn run(self) -> ! {
+        ended(attach::plug(&self.netns, &self.place))
+    }
+}
+
+fn ended(done: Result<(), impl std::fmt::Display>) -> ! {
+    match done {
+        Ok(()) => exit(0),
+        Err(error) => {
+            eprintln!("outcalld: {error}");
+            exit(1)
+        }
+    }
+}

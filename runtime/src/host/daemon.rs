@@ -1,0 +1,415 @@
+//! The daemon: starts closed, opens what the policy opens, and stops closed.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outcall_schema::layer::KERNEL_LOG_GROUP;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::agents::{Agent, Agents};
+use super::bridge::{self, BridgeError};
+use super::gate::{Gate, GateError, Look};
+use super::network::Network;
+use super::notify::Manager;
+use crate::audit::Audit;
+use crate::dial::Dialer;
+use crate::direct::Direct;
+use crate::dns::{Filter, Resolver};
+use crate::identity::Identity;
+use crate::intercept::{Files, Interception, LeafTtl, Leaves, Upstreams, upstream};
+use crate::kernel::{link, log, ruleset};
+use crate::load::{self, LoadError};
+use crate::proxy::{self, Context, Mode};
+use crate::refusals::{Refusals, Way};
+use crate::secrets::{Secrets, Sources};
+use crate::snapshot::in_force;
+use crate::sys::{descriptors, privilege};
+
+/// How often the kernel is asked whether our tables are still there: what was flushed is put back within a second.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often ports are looked at, and addresses in use kept open.
+const TEND: Duration = Duration::from_secs(1);
+/// Addresses that close sooner than this and are in use stay open for [`KEPT`].
+const SOON: Duration = Duration::from_secs(5);
+const KEPT: Duration = Duration::from_secs(30);
+/// How long an agent may take to plug in its cable.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What to enforce, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory with the compiled policy.
+    pub artifacts: PathBuf,
+    /// The agents' network.
+    pub network: Network,
+    /// The resolvers, asked in this order.
+    pub upstreams: Vec<SocketAddr>,
+    /// Where audit records go; to standard output when absent, where a service manager keeps them.
+    pub log: Option<PathBuf>,
+    /// The authority for policies that look inside TLS.
+    pub authority: Option<Files>,
+    /// Certificates that servers of intercepted connections are verified against, beside those that this system trusts.
+    pub upstream_ca: Option<PathBuf>,
+    /// How long the certificates for hosts are valid.
+    pub leaf_ttl: LeafTtl,
+    /// Where the secrets that rules inject come from.
+    pub secrets: Sources,
+    /// The largest body of a request that is kept to be judged.
+    pub body_cap_bytes: usize,
+}
+
+/// Why the daemon does not run. The kernel is closed, or as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The policy.
+    #[error("cannot load the policy in {directory}: {error}")]
+    Policy {
+        /// Where.
+        directory: String,
+        /// Why.
+        error: LoadError,
+    },
+    /// The bridge.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// The kernel's part.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// What looking inside TLS takes.
+    #[error("cannot look inside TLS: {0}")]
+    Interception(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// Anything else the system refuses.
+    #[error("cannot {step}: {error}")]
+    System {
+        /// What was to be done.
+        step: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+fn system(step: &'static str) -> impl Fn(io::Error) -> DaemonError {
+    move |error| DaemonError::System { step, error }
+}
+
+/// Runs until a signal says to stop.
+///
+/// # Errors
+/// See [`DaemonError`].
+pub fn run(options: Options) -> Result<(), DaemonError> {
+    privilege::keep_confidence().map_err(system("keep secrets out of core dumps"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system("start the runtime"))?;
+    runtime.block_on(async {
+        let (daemon, listeners) = Daemon::start(options).await?;
+        daemon.live(listeners).await
+    })
+}
+
+/// The sockets at the gateway.
+struct Listeners {
+    udp: Vec<UdpSocket>,
+    tcp: Vec<TcpListener>,
+    proxy: Vec<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(network: &Network) -> Result<Listeners, DaemonError> {
+        fn at<S>(
+            addresses: &[IpAddr],
+            port: u16,
+            bind: impl Fn(SocketAddr) -> io::Result<S>,
+        ) -> Result<Vec<S>, DaemonError> {
+            let bind = |address: &IpAddr| {
+                let address = SocketAddr::new(*address, port);
+                bind(address).map_err(|error| DaemonError::Listen { address, error })
+            };
+            addresses.iter().map(bind).collect()
+        }
+        let gateways = network.gateways();
+        Ok(Listeners {
+            udp: at(&gateways, network.dns_port, UdpSocket::bind)?,
+            tcp: at(&gateways, network.dns_port, TcpListener::bind)?,
+            proxy: at(&gateways, network.proxy_port, TcpListener::bind)?,
+        })
+    }
+}
+
+/// The running daemon.
+pub struct Daemon {
+    options: Options,
+    gate: Arc<Gate>,
+    audit: Audit,
+    direct: Direct,
+    interception: Option<Interception>,
+    manager: Manager,
+}
+
+impl Daemon {
+    /// Closes the kernel, makes the bridge, binds, and only then opens what the policy opens.
+    async fn start(options: Options) -> Result<(Arc<Daemon>, Listeners), DaemonError> {
+        let network = options.network.clone();
+        let manager = Manager::find(|name| std::env::var_os(name));
+        // Whatever happens from here on, agents reach nothing that no policy opens.
+        let shut = tokio::task::block_in_place(|| ruleset::load(&super::ruleset::closed(&network, &Agents::default())));
+        shut.map_err(GateError::from)?;
+        let interception = interception(&options)?;
+        let snapshot = read(&options)?;
+        let audit = match &options.log {
+            Some(path) => Audit::to_path(path),
+            None => Audit::to_writer(Box::new(io::stdout())),
+        };
+        let audit = audit.map_err(system("start the log"))?;
+        let direct = Direct::default();
+        let policy = in_force(snapshot);
+        let gate = Gate::close(network.clone(), policy, direct.clone(), Agents::default()).await?;
+        bridge::bring_up(&network)?;
+        gate.settle().await;
+        let listeners = Listeners::bind(&network)?;
+        let daemon = Daemon { options, gate: Arc::new(gate), audit, direct, interception, manager };
+        Ok((Arc::new(daemon), listeners))
+    }
+
+    /// Opens the kernel and serves until told to stop.
+    async fn live(self: Arc<Daemon>, listeners: Listeners) -> Result<(), DaemonError> {
+        let (stop, stopping) = watch::channel(false);
+        let mut serving = JoinSet::new();
+        self.serve(listeners, &stopping, &mut serving)?;
+        self.gate.enforce(self.gate.policy.load_full()).await?;
+        self.manager.tell("READY=1");
+        let mut reload = signal(SignalKind::hangup()).map_err(system("take signals"))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(system("take signals"))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(system("take signals"))?;
+        let failed = loop {
+            tokio::select! {
+                _ = reload.recv() => {
+                    self.manager.tell("RELOADING=1");
+                    if let Err(error) = self.reload().await {
+                        eprintln!("outcalld: {error}; the policy that was in force still is");
+                    }
+                    self.manager.tell("READY=1");
+                }
+                _ = terminate.recv() => break None,
+                _ = interrupt.recv() => break None,
+                Some(ended) = serving.join_next() => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => break Some(error),
+                    Err(error) => break Some(io::Error::other(error)),
+                },
+            }
+        };
+        self.manager.tell("STOPPING=1");
+        // Closed first: what is open may end in peace, but nothing new begins.
+        let shut = self.gate.shut().await;
+        let _ = stop.send(true);
+        let drained = async { while serving.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(proxy::Limits::default().drain, drained).await;
+        serving.shutdown().await;
+        let audit = self.audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.flush()).await;
+        shut?;
+        failed.map_or(Ok(()), |error| Err(system("serve")(error)))
+    }
+
+    /// Everything that goes on while the daemon lives.
+    fn serve(
+        self: &Arc<Daemon>,
+        listeners: Listeners,
+        stopping: &watch::Receiver<bool>,
+        serving: &mut JoinSet<io::Result<()>>,
+    ) -> Result<(), DaemonError> {
+        let identity: Identity = Arc::clone(&self.gate.directory) as Identity;
+        let policy = Arc::clone(&self.gate.policy);
+        let dialer = Dialer::new();
+        let resolver = Resolver::new(self.options.upstreams.clone(), dialer.clone());
+        let filter = Filter::new(Arc::clone(&policy), Arc::clone(&identity), self.audit.clone(), resolver.clone())
+            .on_answer(Arc::clone(&self.gate) as Arc<dyn crate::dns::OnAnswer>);
+        let context = Context {
+            policy: Arc::clone(&policy),
+            identity: Arc::clone(&identity),
+            audit: self.audit.clone(),
+            resolver,
+            dialer,
+            // The kernel sees to it.
+            direct: Direct::default(),
+            interception: self.interception.clone(),
+            limits: proxy::Limits { body_bytes: self.options.body_cap_bytes, ..proxy::Limits::default() },
+        };
+        let until = |mut stopping: watch::Receiver<bool>| async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        let (names, stop) = (filter.serve(listeners.udp, listeners.tcp), until(stopping.clone()));
+        serving.spawn(async move {
+            tokio::select! {
+                ended = names => ended,
+                () = stop => Ok(()),
+            }
+        });
+        for listener in listeners.proxy {
+            serving.spawn(proxy::serve(listener, Mode::Either, context.clone(), stopping.clone()));
+        }
+        // A kernel without the module has no log; the counters still count.
+        if let Ok(log) = log::subscribe(KERNEL_LOG_GROUP) {
+            let log = descriptors::watch(log).map_err(system("follow the kernel's log"))?;
+            let (direct, audit) = (self.direct.clone(), self.audit.clone());
+            let refusals = Refusals { policy, audit, identity, direct, way: Way::Kernel, seen: Arc::default() };
+            let stop = until(stopping.clone());
+            serving.spawn(async move {
+                tokio::select! {
+                    ended = refusals.follow(&log) => ended,
+                    () = stop => Ok(()),
+                }
+            });
+        }
+        for tending in [self.clone().look(), self.clone().tend(), self.clone().watchdog()] {
+            let stop = until(stopping.clone());
+            serving.spawn(async move {
+                tokio::select! {
+                    () = tending => Ok(()),
+                    () = stop => Ok(()),
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Puts our tables back where somebody took them away.
+    fn look(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let mut ticks = interval(LOOK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                match self.gate.look().await {
+                    Ok(Look::Intact) => {}
+                    Ok(Look::Restored) => {
+                        eprintln!("outcalld: somebody changed the tables named outcall; they were put back");
+                    }
+                    Err(error) => eprintln!("outcalld: cannot put the tables named outcall back: {error}"),
+                }
+            }
+        })
+    }
+
+    /// Lets agents go whose port is gone, and keeps open what is in use.
+    fn tend(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let mut ticks = interval(TEND);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ports = Ports::default();
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.gate.renew(SOON, KEPT).await {
+                    eprintln!("outcalld: cannot keep addresses open that are in use: {error}");
+                }
+                let agents: Vec<Agent> = self.gate.hold().await.agents.iter().cloned().collect();
+                let Ok(links) = link::all() else { continue };
+                for gone in ports.gone(&agents, &links) {
+                    if let Err(error) = self.detach(&gone).await {
+                        eprintln!("outcalld: cannot let agent `{gone}` go: {error}");
+                    }
+                }
+            }
+        })
+    }
+
+    fn watchdog(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let Some(period) = self.manager.watchdog else { return std::future::pending().await };
+            let mut ticks = interval(period / 3);
+            loop {
+                ticks.tick().await;
+                // Whoever cannot have the lock cannot load a policy either.
+                drop(self.gate.hold().await);
+                self.manager.tell("WATCHDOG=1");
+            }
+        })
+    }
+
+    /// Reads the directory again and puts what is in it in force. Gives the number of connections that were cut.
+    ///
+    /// # Errors
+    /// See [`DaemonError`]; the policy that was in force still is.
+    pub async fn reload(&self) -> Result<usize, DaemonError> {
+        let options = self.options.clone();
+        let read = tokio::task::spawn_blocking(move || read(&options)).await;
+        let snapshot = read.map_err(|error| system("read the policy")(io::Error::other(error)))??;
+        Ok(self.gate.enforce(Arc::new(snapshot)).await?)
+    }
+
+    /// Gives an agent addresses and a port.
+    ///
+    /// # Errors
+    /// See [`GateError`].
+    pub async fn attach(&self, name: &str) -> Result<Agent, GateError> {
+        self.gate.attach(name, super::agents::Origin::Namespace, |_| Ok(())).await
+    }
+
+    /// Takes them from it, and its port from the bridge.
+    ///
+    /// # Errors
+    /// See [`GateError`].
+    pub async fn detach(&self, name: &str) -> Result<Agent, GateError> {
+        let agent = self.gate.detach(name, |_| Ok(())).await?;
+        // The port of a container is Docker's to remove, and so is that of a namespace that is gone already.
+        if agent.origin == super::agents::Origin::Namespace {
+            let _ = link::remove(&agent.port);
+        }
+        Ok(agent)
+    }
+}
+
+/// When agents were first looked for and whether their ports were there.
+#[derive(Debug, Default)]
+struct Ports {
+    seen: std::collections::HashMap<String, (std::time::Instant, bool)>,
+}
+
+impl Ports {
+    /// The agents whose port was there and is gone, or that took too long to get one.
+    fn gone(&mut self, agents: &[Agent], links: &[link::Link]) -> Vec<String> {
+        self.seen.retain(|name, _| agents.iter().any(|agent| agent.name == *name));
+        let mut gone = Vec::new();
+        for agent in agents {
+            let there = links.iter().any(|link| link.name == agent.port);
+            let (since, seen) = self.seen.entry(agent.name.clone()).or_insert((std::time::Instant::now(), there));
+            *seen |= there;
+            if !there && (*seen || since.elapsed() > PATIENCE) {
+                gone.push(agent.name.clone());
+            }
+        }
+        gone
+    }
+}
+
+fn read(options: &Options) -> Result<crate::snapshot::Snapshot, DaemonError> {
+    let authority = if options.authority.is_some() { load::Authority::Present } else { load::Authority::Absent };
+    load::from_dir(&options.artifacts, authority)
+        .map_err(|error| DaemonError::Policy { directory: options.artifacts.display().to_string(), error })
+}
+
+/// What looking inside TLS takes; nothing where no authority is named.
+fn interception(options: &Options) -> Result<Option<Interception>, DaemonError> {
+    fn unable(error: impl std::fmt::Display) -> DaemonError {
+        DaemonError::Interception(error.to_string())
+    }
+    let Some(files) = &options.authority else { return Ok(None) };
+    let leaves = Leaves::new(files.load().map_err(unable)?, options.leaf_ttl).map_err(unable)?;
+    let roots = upstream::roots(options.upstream_ca.as_deref()).map_err(unable)?;
+    let upstreams = Upstreams::new(roots).map_err(unable)?;
+    let secrets = Secrets::open(&options.secrets, |name| std::env::var_os(name)).map_err(unable)?;
+    Ok(Some(Interception::new(leaves, upstreams).with_secrets(secrets)))
+}

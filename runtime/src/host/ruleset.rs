@@ -1,0 +1,262 @@
+//! The text of the host's ruleset: the policy's, as it was compiled, with the host's own settings and the sets that the
+//! runtime fills, and the bridge's own table beside it. All of it is one transaction.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use outcall_schema::facts::{Fact, Facts};
+
+use super::agents::{Agent, Agents};
+use super::network::Network;
+use crate::kernel::TABLE;
+use crate::kernel::counters::Count;
+use crate::kernel::elements::{Change, Element, Family, Part};
+use crate::snapshot::Snapshot;
+
+/// The sets of the bridge's table: the ports of agents, and which addresses are behind which port.
+const PORTS: &str = "ports";
+const PINNED_V4: &str = "pinned_v4";
+const PINNED_V6: &str = "pinned_v6";
+
+/// Why a policy's ruleset is not what the compiler writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ForeignRuleset {
+    /// A setting is not there, or there twice.
+    #[error("outcall.nft does not define `{0}` exactly once")]
+    Setting(&'static str),
+}
+
+/// An address that an agent may talk to as it likes, since a name led there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The set of the rule that opens it, without the family.
+    pub rule: String,
+    /// The agent's address.
+    pub from: IpAddr,
+    /// The address that is open.
+    pub to: IpAddr,
+    /// For how long.
+    pub lifetime: Duration,
+}
+
+/// The whole ruleset for a policy.
+///
+/// # Errors
+/// [`ForeignRuleset`].
+pub fn text(
+    snapshot: &Snapshot,
+    network: &Network,
+    agents: &Agents,
+    opened: &[Opened],
+    counts: &[Count],
+) -> Result<String, ForeignRuleset> {
+    let mut text = settings(&snapshot.nft, network)?;
+    for Count { name, packets, bytes } in counts {
+        text = text.replacen(
+            &format!("\tcounter {name} {{\n"),
+            &format!("\tcounter {name} {{\n\t\tpackets {packets} bytes {bytes}\n"),
+            1,
+        );
+    }
+    for element in agents.iter().flat_map(|agent| agent_sets(snapshot, agent)) {
+        element_text(&mut text, &element);
+    }
+    for element in opened.iter().map(opened_element) {
+        element_text(&mut text, &element);
+    }
+    bridge(&mut text, network);
+    for element in agents.iter().flat_map(pins) {
+        element_text(&mut text, &element);
+    }
+    Ok(text)
+}
+
+/// A ruleset under which nothing passes and nothing is answered: for the time without a policy.
+pub fn closed(network: &Network, agents: &Agents) -> String {
+    let Network { bridge: name, .. } = network;
+    let mut text = format!(
+        "\
+add table inet {TABLE}
+delete table inet {TABLE}
+table inet {TABLE} {{
+	counter refused {{
+	}}
+
+	# There is no policy in force.
+	chain first {{
+		type filter hook prerouting priority raw; policy accept;
+		iifname \"{name}\" meta l4proto != {{ icmp, ipv6-icmp }} counter name \"refused\" drop
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy drop;
+		iifname != \"{name}\" oifname != \"{name}\" accept
+		counter name \"refused\"
+	}}
+
+	chain input {{
+		type filter hook input priority filter; policy drop;
+		iifname != \"{name}\" accept
+		icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+		counter name \"refused\"
+	}}
+}}
+"
+    );
+    bridge(&mut text, network);
+    for element in agents.iter().flat_map(pins) {
+        element_text(&mut text, &element);
+    }
+    text
+}
+
+/// The policy's text with the host's settings in place of the compiler's.
+fn settings(nft: &str, network: &Network) -> Result<String, ForeignRuleset> {
+    let mut text = nft.to_owned();
+    for (name, value) in [
+        ("outcall_bridge", format!("\"{}\"", network.bridge)),
+        ("outcall_subnet_v4", network.v4.to_string()),
+        // A kernel without IPv6 has no packets of it, whatever stands there.
+        ("outcall_subnet_v6", network.v6.map_or_else(|| "::/128".to_owned(), |v6| v6.to_string())),
+        ("outcall_dns_port", network.dns_port.to_string()),
+        ("outcall_proxy_port", network.proxy_port.to_string()),
+    ] {
+        let define = format!("define {name} = ");
+        let mut lines = text.lines().filter(|line| line.starts_with(&define));
+        let (Some(line), None) = (lines.next(), lines.next()) else { return Err(ForeignRuleset::Setting(name)) };
+        text = text.replacen(line, &format!("{define}{value}"), 1);
+    }
+    Ok(text)
+}
+
+/// The bridge's own table: agents are who they are known as, and reach the host alone, never each other.
+///
+/// It works on frames, so it holds whatever is said to packets, with or without `br_netfilter`. Not every kernel can tell of
+/// which bridge a frame's port is, so ours are known by their ports and by the addresses of the agents' network, which no
+/// other bridge has. What comes from a port that nobody is known to be behind has none of these addresses, and the table
+/// for packets lets nothing in from the bridge that has any other.
+fn bridge(text: &mut String, network: &Network) {
+    let (v4, v6) = (network.v4, network.v6);
+    let mut chains = String::new();
+    for (family, part, subnet, pinned) in [
+        ("ip", "ip", Some(v4.to_string()), PINNED_V4),
+        ("ip6", "ip6", v6.map(|v6| v6.to_string()), PINNED_V6),
+    ] {
+        let Some(subnet) = subnet else { continue };
+        let known = format!("iifname . ether saddr . {part} saddr @{pinned}");
+        let _ = writeln!(chains, "\t\tether type {family} {known} accept\n\t\t{part} saddr {subnet} goto forged");
+    }
+    let _ = write!(
+        text,
+        "
+add table bridge {TABLE}
+delete table bridge {TABLE}
+table bridge {TABLE} {{
+	# Filled: the ports of agents, and for each the hardware and the IP addresses of the agent behind it.
+	set {PORTS} {{
+		type ifname
+	}}
+	set {PINNED_V4} {{
+		type ifname . ether_addr . ipv4_addr
+	}}
+	set {PINNED_V6} {{
+		type ifname . ether_addr . ipv6_addr
+	}}
+
+	counter forged {{
+	}}
+	counter between_agents {{
+	}}
+
+	# What agents say to the host: as themselves alone.
+	chain input {{
+		type filter hook input priority filter; policy accept;
+{chains}\
+		ether type arp iifname . ether saddr . arp saddr ip @{PINNED_V4} iifname . arp saddr ether . arp saddr ip @{PINNED_V4} accept
+		arp saddr ip {v4} goto forged
+		arp daddr ip {v4} goto forged
+		iifname @{PORTS} goto forged
+	}}
+
+	chain forged {{
+		counter name \"forged\"
+		drop
+	}}
+
+	# What agents say to each other: nothing.
+	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		iifname @{PORTS} goto between
+		oifname @{PORTS} goto between
+		ip saddr {v4} goto between
+		ip daddr {v4} goto between
+		arp saddr ip {v4} goto between
+{forwarded}\
+	}}
+
+	chain between {{
+		counter name \"between_agents\"
+		drop
+	}}
+}}
+",
+        forwarded = v6.map_or(String::new(), |v6| {
+            format!("\t\tip6 saddr {v6} goto between\n\t\tip6 daddr {v6} goto between\n")
+        }),
+    );
+}
+
+/// The elements that tie an agent to its port.
+pub fn pins(agent: &Agent) -> Vec<Element> {
+    let link = || Part::Link(agent.port.clone());
+    let port = Element { family: Family::Bridge, set: PORTS.to_owned(), key: vec![link()], change: Change::Put(None) };
+    let pin = |address: IpAddr| Element {
+        family: Family::Bridge,
+        set: if address.is_ipv4() { PINNED_V4 } else { PINNED_V6 }.to_owned(),
+        key: vec![link(), Part::Mac(agent.mac), Part::Address(address)],
+        change: Change::Put(None),
+    };
+    std::iter::once(port).chain(agent.addresses().map(pin)).collect()
+}
+
+/// The elements by which an agent belongs to the sets of agents that a policy's rules name.
+pub fn agent_sets(snapshot: &Snapshot, agent: &Agent) -> Vec<Element> {
+    let facts = Facts { agent_name: Fact::Known(agent.shown()), ..Facts::default() };
+    let sets = snapshot.manifest.agent_sets.iter().filter(|set| snapshot.program.predicate(set.predicate, &facts));
+    let element = |name: &str, address: IpAddr| Element {
+        family: Family::Inet,
+        set: format!("{name}_{}", version(address)),
+        key: vec![Part::Address(address)],
+        change: Change::Put(None),
+    };
+    sets.flat_map(|set| agent.addresses().map(|address| element(&set.name, address))).collect()
+}
+
+/// The element that opens an address to an agent.
+pub fn opened_element(opened: &Opened) -> Element {
+    Element {
+        family: Family::Inet,
+        set: format!("direct_{}_{}", opened.rule, version(opened.to)),
+        key: vec![Part::Address(opened.from), Part::Address(opened.to)],
+        change: Change::Put(Some(opened.lifetime)),
+    }
+}
+
+fn version(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "v4" } else { "v6" }
+}
+
+/// The element as a line of the ruleset's text.
+fn element_text(text: &mut String, element: &Element) {
+    let family = match element.family {
+        Family::Inet => "inet",
+        Family::Bridge => "bridge",
+    };
+    let key: Vec<String> = element.key.iter().map(ToString::to_string).collect();
+    let timeout = match element.change {
+        Change::Put(Some(lifetime)) => format!(" timeout {}s", lifetime.as_secs().max(1)),
+        Change::Put(None) | Change::Remove => String::new(),
+    };
+    let _ = writeln!(text, "add element {family} {TABLE} {} {{ {}{timeout} }}", element.set, key.join(" . "));
+}

@@ -1,0 +1,118 @@
+//! The connections that the kernel tracks (nfnetlink_conntrack): which of them are an agent's, and ending them.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+use super::elements::header;
+use super::message::{Messages, attributes, flag};
+
+const SUBSYSTEM: u16 = 1;
+const GET: u16 = SUBSYSTEM << 8 | 1;
+const DELETE: u16 = SUBSYSTEM << 8 | 2;
+/// `CTA_*` of the kernel's `nfnetlink_conntrack.h`.
+const TUPLE_ORIGINAL: u16 = 1;
+const STATUS: u16 = 3;
+const ID: u16 = 12;
+const ZONE: u16 = 18;
+const TUPLE_IP: u16 = 1;
+const TUPLE_PROTOCOL: u16 = 2;
+const V4_SOURCE: u16 = 1;
+const V4_DESTINATION: u16 = 2;
+const V6_SOURCE: u16 = 3;
+const V6_DESTINATION: u16 = 4;
+const PROTOCOL_NUMBER: u16 = 1;
+const DESTINATION_PORT: u16 = 3;
+/// `IPS_DST_NAT`
+const REDIRECTED: u32 = 1 << 5;
+
+/// A tracked connection, by the packet that opened it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Who opened it.
+    pub from: IpAddr,
+    /// Where to.
+    pub to: IpAddr,
+    /// The IP protocol's number.
+    pub protocol: u8,
+    /// The destination port, for protocols that have one.
+    pub port: Option<u16>,
+    /// Whether its destination was changed, as redirection to a listener of ours does.
+    pub redirected: bool,
+    /// What names it to the kernel: the address family, and the attributes that say which.
+    family: u8,
+    name: Vec<(u16, Vec<u8>)>,
+}
+
+/// The connections that are tracked and `wanted` by their opener's address.
+///
+/// # Errors
+/// What the kernel says.
+pub fn flows(socket: impl AsFd, wanted: impl Fn(IpAddr) -> bool) -> io::Result<Vec<Flow>> {
+    let mut messages = Messages::default();
+    let sequence = messages.begin(GET, flag::DUMP, &header(0, 0));
+    let mut found = Vec::new();
+    let done = messages.ask(socket, sequence, |_, body| found.extend(read(body).filter(|flow| wanted(flow.from))));
+    match done {
+        // Connections come and go; those that were there the whole time have been told.
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(found),
+        done => done.map(|()| found),
+    }
+}
+
+/// Has the kernel forget a connection: its next packet is judged as the first of a new one.
+///
+/// # Errors
+/// What the kernel says. One that has ended meanwhile is no error.
+pub fn end(socket: impl AsFd, flow: &Flow) -> io::Result<()> {
+    let mut messages = Messages::default();
+    let last = messages.begin(DELETE, flag::ACK, &header(flow.family, 0));
+    for (kind, value) in &flow.name {
+        messages.attribute(*kind, value);
+    }
+    match messages.commit(socket, last) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        done => done,
+    }
+}
+
+fn read(body: &[u8]) -> Option<Flow> {
+    let family = *body.first()?;
+    let (mut from, mut to, mut protocol, mut port, mut redirected) = (None, None, None, None, false);
+    let mut name = Vec::new();
+    for (kind, value) in attributes(body.get(4..)?) {
+        match kind {
+            TUPLE_ORIGINAL => {
+                name.push((kind | super::message::NESTED, value.to_vec()));
+                for (kind, value) in attributes(value) {
+                    match kind {
+                        TUPLE_IP => (from, to) = addresses(value),
+                        TUPLE_PROTOCOL => (protocol, port) = transport(value),
+                        _ => {}
+                    }
+                }
+            }
+            STATUS => redirected = u32::from_be_bytes(*value.first_chunk()?) & REDIRECTED != 0,
+            ID | ZONE => name.push((kind, value.to_vec())),
+            _ => {}
+        }
+    }
+    Some(Flow { from: from?, to: to?, protocol: protocol?, port, redirected, family, name })
+}
+
+fn addresses(tuple: &[u8]) -> (Option<IpAddr>, Option<IpAddr>) {
+    let find = |v4: u16, v6: u16| {
+        attributes(tuple).find_map(|(kind, value)| match kind {
+            kind if kind == v4 => value.first_chunk::<4>().map(|octets| IpAddr::from(*octets)),
+            kind if kind == v6 => value.first_chunk::<16>().map(|octets| IpAddr::from(*octets)),
+            _ => None,
+        })
+    };
+    (find(V4_SOURCE, V6_SOURCE), find(V4_DESTINATION, V6_DESTINATION))
+}
+
+fn transport(tuple: &[u8]) -> (Option<u8>, Option<u16>) {
+    let find = |wanted: u16| attributes(tuple).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let port = find(DESTINATION_PORT).and_then(|port| port.first_chunk()).map(|port| u16::from_be_bytes(*port));
+    (find(PROTOCOL_NUMBER).and_then(|number| number.first().copied()), port)
+}
