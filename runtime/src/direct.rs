@@ -132,7 +132,9 @@ impl Direct {
         let mut found: Vec<Leads> = Vec::new();
         for ((agent, address), leads) in table.iter().filter(|((agent, address), _)| wanted(agent, *address)) {
             let begin = found.len();
-            for (lead, remaining) in leads.iter().filter_map(|lead| Some((lead, lead.until.checked_duration_since(now)?))) {
+            for (lead, remaining) in
+                leads.iter().filter_map(|lead| Some((lead, lead.until.checked_duration_since(now)?)))
+            {
                 let Some((rule, egress)) = lead.judge(snapshot, agent) else { continue };
                 if remaining.is_zero() || Reach::from_rule(egress.allow_private_ips).refuses(*address).is_some() {
                     continue;

@@ -178,6 +178,7 @@ fn context() -> Context {
         direct: Direct::default(),
         dialer: Dialer::new(),
         interception: None,
+        changes: outcall_runtime::proxy::Changes::default(),
         limits: Limits::default(),
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
+use crate::audit::rfc3339;
 use crate::identity::Identify;
 use crate::kernel::link::Mac;
 
@@ -40,6 +42,8 @@ pub struct Agent {
     pub v4: Ipv4Addr,
     /// Its IPv6 address.
     pub v6: Option<Ipv6Addr>,
+    /// Since when it is known, RFC 3339 in UTC.
+    pub attached_at: String,
 }
 
 impl Agent {
@@ -120,6 +124,7 @@ impl Agents {
             mac: Network::mac(v4),
             v4,
             v6: network.v6.map(|v6| v6.beside(network.v4, v4)),
+            attached_at: rfc3339(SystemTime::now()),
         })
     }
 

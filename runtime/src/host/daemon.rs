@@ -1,14 +1,18 @@
 //! The daemon: starts closed, opens what the policy opens, and stops closed.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use outcall_schema::api::load::Loaded;
 use outcall_schema::layer::KERNEL_LOG_GROUP;
+use outcall_schema::signing::Trust;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,14 +21,16 @@ use super::bridge::{self, BridgeError};
 use super::gate::{Gate, GateError, Look};
 use super::network::Network;
 use super::notify::Manager;
-use crate::audit::Audit;
+
+use crate::api::{self, Api, Place, Socket, SocketError};
+use crate::audit::{Audit, Notice};
 use crate::dial::Dialer;
 use crate::direct::Direct;
 use crate::dns::{Filter, Resolver};
 use crate::identity::Identity;
 use crate::intercept::{Files, Interception, LeafTtl, Leaves, Upstreams, upstream};
 use crate::kernel::{link, log, ruleset};
-use crate::load::{self, LoadError};
+use crate::load::{self, Artifacts, Authority, LoadError};
 use crate::proxy::{self, Context, Mode};
 use crate::refusals::{Refusals, Way};
 use crate::secrets::{Secrets, Sources};
@@ -46,6 +52,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Options {
     /// The directory with the compiled policy.
     pub artifacts: PathBuf,
+    /// The files with the keys that policies must be signed by; none where unsigned ones load.
+    pub trust_keys: Vec<PathBuf>,
+    /// Where the operator's API is served; nowhere when absent.
+    pub socket: Option<PathBuf>,
     /// The agents' network.
     pub network: Network,
     /// The resolvers, asked in this order.
@@ -75,6 +85,15 @@ pub enum DaemonError {
         /// Why.
         error: LoadError,
     },
+    /// There is nothing to go back to.
+    #[error("there is no policy before this one")]
+    NoPrevious,
+    /// A key that policies must be signed by is none.
+    #[error("{0}")]
+    Trust(String),
+    /// The operator's socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// The bridge.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
@@ -112,7 +131,8 @@ fn system(step: &'static str) -> impl Fn(io::Error) -> DaemonError {
 /// See [`DaemonError`].
 pub fn run(options: Options) -> Result<(), DaemonError> {
     privilege::keep_confidence().map_err(system("keep secrets out of core dumps"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system("start the runtime"))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system("start the runtime"))?;
     runtime.block_on(async {
         let (daemon, listeners) = Daemon::start(options).await?;
         daemon.live(listeners).await
@@ -151,11 +171,15 @@ impl Listeners {
 /// The running daemon.
 pub struct Daemon {
     options: Options,
-    gate: Arc<Gate>,
+    trust: Arc<Trust>,
+    pub(super) gate: Arc<Gate>,
     audit: Audit,
     direct: Direct,
     interception: Option<Interception>,
     manager: Manager,
+    socket: Option<Socket>,
+    loading: Mutex<()>,
+    ready: AtomicBool,
 }
 
 impl Daemon {
@@ -167,7 +191,9 @@ impl Daemon {
         let shut = tokio::task::block_in_place(|| ruleset::load(&super::ruleset::closed(&network, &Agents::default())));
         shut.map_err(GateError::from)?;
         let interception = interception(&options)?;
-        let snapshot = read(&options)?;
+        let trust = load::trusted(&options.trust_keys).map_err(|error| DaemonError::Trust(error.to_string()))?;
+        let snapshot = Artifacts::read(&options.artifacts).and_then(|read| read.verify(&trust, options.authority()));
+        let snapshot = snapshot.map_err(|error| options.unusable(error))?;
         let audit = match &options.log {
             Some(path) => Audit::to_path(path),
             None => Audit::to_writer(Box::new(io::stdout())),
@@ -179,7 +205,20 @@ impl Daemon {
         bridge::bring_up(&network)?;
         gate.settle().await;
         let listeners = Listeners::bind(&network)?;
-        let daemon = Daemon { options, gate: Arc::new(gate), audit, direct, interception, manager };
+        let socket =
+            options.socket.as_deref().map(|path| Place::find(path).and_then(|place| place.bind())).transpose()?;
+        let daemon = Daemon {
+            options,
+            trust: Arc::new(trust),
+            gate: Arc::new(gate),
+            audit,
+            direct,
+            interception,
+            manager,
+            socket,
+            loading: Mutex::default(),
+            ready: AtomicBool::new(false),
+        };
         Ok((Arc::new(daemon), listeners))
     }
 
@@ -189,6 +228,7 @@ impl Daemon {
         let mut serving = JoinSet::new();
         self.serve(listeners, &stopping, &mut serving)?;
         self.gate.enforce(self.gate.policy.load_full()).await?;
+        self.ready.store(true, Ordering::Release);
         self.manager.tell("READY=1");
         let mut reload = signal(SignalKind::hangup()).map_err(system("take signals"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(system("take signals"))?;
@@ -246,6 +286,7 @@ impl Daemon {
             // The kernel sees to it.
             direct: Direct::default(),
             interception: self.interception.clone(),
+            changes: self.gate.changes().into(),
             limits: proxy::Limits { body_bytes: self.options.body_cap_bytes, ..proxy::Limits::default() },
         };
         let until = |mut stopping: watch::Receiver<bool>| async move {
@@ -274,6 +315,17 @@ impl Daemon {
                 }
             });
         }
+        if let Some(socket) = &self.socket {
+            let listener = socket.listener().map_err(system("share the socket"))?;
+            let api = Api { interception: self.interception.clone() };
+            let stop = until(stopping.clone());
+            serving.spawn(async move {
+                tokio::select! {
+                    ended = api::serve(listener, api) => ended,
+                    () = stop => Ok(()),
+                }
+            });
+        }
         for tending in [self.clone().look(), self.clone().tend(), self.clone().watchdog()] {
             let stop = until(stopping.clone());
             serving.spawn(async move {
@@ -297,6 +349,7 @@ impl Daemon {
                     Ok(Look::Intact) => {}
                     Ok(Look::Restored) => {
                         eprintln!("outcalld: somebody changed the tables named outcall; they were put back");
+                        self.audit.note(&Notice::new("host", "tables_restored", self.gate.policy.load().digest()));
                     }
                     Err(error) => eprintln!("outcalld: cannot put the tables named outcall back: {error}"),
                 }
@@ -339,15 +392,56 @@ impl Daemon {
         })
     }
 
-    /// Reads the directory again and puts what is in it in force. Gives the number of connections that were cut.
+    /// Reads the directory again and puts what is in it in force.
     ///
     /// # Errors
     /// See [`DaemonError`]; the policy that was in force still is.
-    pub async fn reload(&self) -> Result<usize, DaemonError> {
-        let options = self.options.clone();
-        let read = tokio::task::spawn_blocking(move || read(&options)).await;
-        let snapshot = read.map_err(|error| system("read the policy")(io::Error::other(error)))??;
-        Ok(self.gate.enforce(Arc::new(snapshot)).await?)
+    pub async fn reload(&self) -> Result<Loaded, DaemonError> {
+        let directory = self.options.artifacts.clone();
+        let read = blocking(move || Artifacts::read(&directory)).await?;
+        self.load(read.map_err(|error| self.options.unusable(error))?).await
+    }
+
+    /// Puts a policy in force, when it is signed as it must be, whole, and the kernel takes it.
+    ///
+    /// # Errors
+    /// See [`DaemonError`]; the policy that was in force still is.
+    pub async fn load(&self, artifacts: Artifacts) -> Result<Loaded, DaemonError> {
+        // One load after the other: what is replaced is what the one before put in force.
+        let _one = self.loading.lock().await;
+        let (trust, authority) = (Arc::clone(&self.trust), self.options.authority());
+        let verified = blocking(move || artifacts.verify(&trust, authority)).await?;
+        let snapshot = Arc::new(verified.map_err(|error| self.options.unusable(error))?);
+        let replaced = self.gate.policy.load_full();
+        let connections_cut = self.gate.enforce(Arc::clone(&snapshot)).await?;
+        let manifest = &snapshot.manifest;
+        let files: BTreeSet<&str> = manifest.rules.iter().map(|rule| rule.file.as_str()).collect();
+        let notice = Notice::new("host", "policy_loaded", snapshot.digest());
+        self.audit.note(&notice.with("replaced", replaced.digest()).with("rules", manifest.rules.len()));
+        Ok(Loaded {
+            files_loaded: files.len(),
+            rules_loaded: manifest.rules.len(),
+            warnings: Vec::new(),
+            policy_digest: snapshot.digest().to_owned(),
+            replaced_digest: replaced.digest().to_owned(),
+            connections_cut,
+        })
+    }
+
+    /// Puts the policy in force that was before this one.
+    ///
+    /// # Errors
+    /// See [`DaemonError`]; the policy that was in force still is.
+    pub async fn rollback(&self) -> Result<Loaded, DaemonError> {
+        Err(DaemonError::NoPrevious)
+    }
+
+    /// What still stands in the way of guarding agents.
+    pub fn not_ready(&self) -> Vec<String> {
+        match self.ready.load(Ordering::Acquire) {
+            true => Vec::new(),
+            false => vec!["no policy is in force yet".to_owned()],
+        }
     }
 
     /// Gives an agent addresses and a port.
@@ -395,10 +489,19 @@ impl Ports {
     }
 }
 
-fn read(options: &Options) -> Result<crate::snapshot::Snapshot, DaemonError> {
-    let authority = if options.authority.is_some() { load::Authority::Present } else { load::Authority::Absent };
-    load::from_dir(&options.artifacts, authority)
-        .map_err(|error| DaemonError::Policy { directory: options.artifacts.display().to_string(), error })
+impl Options {
+    fn authority(&self) -> Authority {
+        if self.authority.is_some() { Authority::Present } else { Authority::Absent }
+    }
+
+    fn unusable(&self, error: LoadError) -> DaemonError {
+        DaemonError::Policy { directory: self.artifacts.display().to_string(), error }
+    }
+}
+
+/// Does what may take a while where nobody else waits.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, DaemonError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| system("do the work")(io::Error::other(error)))
 }
 
 /// What looking inside TLS takes; nothing where no authority is named.

@@ -17,6 +17,7 @@ use super::network::Network;
 use super::ruleset::{self, ForeignRuleset, Opened};
 use crate::direct::{Direct, Leads};
 use crate::dns::{OnAnswer, Told};
+use crate::kernel::counters::Count;
 use crate::kernel::elements::{Change, Element, Elements, Family};
 use crate::kernel::ruleset::RulesetError;
 use crate::kernel::{TABLE, conntrack, counters, link, tables};
@@ -125,6 +126,23 @@ impl Gate {
         self.policy.store(snapshot);
         self.changed();
         Ok(self.cut(&held)?)
+    }
+
+    /// Whether our tables are in the kernel as they were made.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn is_intact(&self) -> io::Result<bool> {
+        let held = self.held.lock().await;
+        Ok(Some(&held.look()?) == held.prints.as_ref())
+    }
+
+    /// The named counters of our table in a family.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn counters(&self, family: Family) -> io::Result<Vec<Count>> {
+        counters::all(&self.held.lock().await.netfilter, family)
     }
 
     /// Whether the kernel enforces a policy.
@@ -273,7 +291,8 @@ impl Gate {
         }
         for flow in conntrack::flows(&held.netfilter, |from| self.network.contains(from))? {
             let Some(agent) = self.directory.find(flow.from) else { continue };
-            if !flow.redirected && ending.iter().any(|it| (&it.agent, it.address) == (&agent, flow.to) && it.remaining < soon)
+            if !flow.redirected
+                && ending.iter().any(|it| (&it.agent, it.address) == (&agent, flow.to) && it.remaining < soon)
             {
                 self.direct.renew(&agent, flow.to, lifetime);
             }

@@ -139,10 +139,9 @@ fn settings(nft: &str, network: &Network) -> Result<String, ForeignRuleset> {
 fn bridge(text: &mut String, network: &Network) {
     let (v4, v6) = (network.v4, network.v6);
     let mut chains = String::new();
-    for (family, part, subnet, pinned) in [
-        ("ip", "ip", Some(v4.to_string()), PINNED_V4),
-        ("ip6", "ip6", v6.map(|v6| v6.to_string()), PINNED_V6),
-    ] {
+    for (family, part, subnet, pinned) in
+        [("ip", "ip", Some(v4.to_string()), PINNED_V4), ("ip6", "ip6", v6.map(|v6| v6.to_string()), PINNED_V6)]
+    {
         let Some(subnet) = subnet else { continue };
         let known = format!("iifname . ether saddr . {part} saddr @{pinned}");
         let _ = writeln!(chains, "\t\tether type {family} {known} accept\n\t\t{part} saddr {subnet} goto forged");

@@ -146,9 +146,9 @@ impl Elements {
             let mut batch = Messages::default();
             batch.begin(BATCH_BEGIN, 0, &header(0, SUBSYSTEM));
             let mut last = 0;
-            for alike in elements.chunk_by(|one, other| {
-                (one.family, &one.set, one.change) == (other.family, &other.set, other.change)
-            }) {
+            for alike in elements
+                .chunk_by(|one, other| (one.family, &one.set, one.change) == (other.family, &other.set, other.change))
+            {
                 // Adding an element that is there does not refresh it on every kernel, and deleting one that is not there
                 // fails: so add, delete and add again, which the kernel applies as one step.
                 write(&mut batch, NEW_ELEMENT, flag::CREATE, alike);

@@ -127,14 +127,24 @@ mod tests {
     fn destinations_are_read_from_packets_of_both_versions() {
         let mut v4 = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1];
         v4.extend([0x30, 0x39, 0, 53]);
-        let expected = Refused { from: "10.0.0.1".parse().unwrap(), address: "192.0.2.1".parse().unwrap(), protocol: 17, port: Some(53) };
+        let expected = Refused {
+            from: "10.0.0.1".parse().unwrap(),
+            address: "192.0.2.1".parse().unwrap(),
+            protocol: 17,
+            port: Some(53),
+        };
         assert_eq!(read_packet(&v4), Some(expected));
         let mut v6 = vec![0x60, 0, 0, 0, 0, 12, 0, 64];
         v6.extend("::1".parse::<Ipv6Addr>().unwrap().octets());
         v6.extend("2001:db8::7".parse::<Ipv6Addr>().unwrap().octets());
         v6.extend([6, 0, 0, 0, 0, 0, 0, 0]);
         v6.extend([0, 1, 0x01, 0xbb]);
-        let expected = Refused { from: "::1".parse().unwrap(), address: "2001:db8::7".parse().unwrap(), protocol: 6, port: Some(443) };
+        let expected = Refused {
+            from: "::1".parse().unwrap(),
+            address: "2001:db8::7".parse().unwrap(),
+            protocol: 6,
+            port: Some(443),
+        };
         assert_eq!(read_packet(&v6), Some(expected));
     }
 

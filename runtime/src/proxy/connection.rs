@@ -35,6 +35,8 @@ pub(super) struct Connection {
     /// Where the connection was going before the kernel redirected it; `None` when it was meant for the proxy.
     pub(super) destination: Option<SocketAddr>,
     pub(super) shutdown: watch::Receiver<bool>,
+    /// Who is at the other end.
+    pub(super) peer: SocketAddr,
 }
 
 impl Connection {
@@ -52,8 +54,16 @@ impl Connection {
         self.context.interception.as_ref().map_or_else(Arc::default, |it| it.rooms.of(&self.agent))
     }
 
-    /// Serves the connection until it ends.
-    pub(super) async fn run(mut self, mut stream: TcpStream) {
+    /// Serves the connection until it ends, or until its agent is gone.
+    pub(super) async fn run(self, stream: TcpStream) {
+        let gone = self.clone();
+        tokio::select! {
+            () = gone.disowned() => {}
+            () = self.serve(stream) => {}
+        }
+    }
+
+    async fn serve(mut self, mut stream: TcpStream) {
         // A head and its body are written one after the other; waiting for more only delays them (RFC 9293, section 3.7.4).
         // Failing to say so costs speed alone.
         let _ = stream.set_nodelay(true);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::revoke::Changes;
 use crate::audit::Audit;
 use crate::dial::Dialer;
 use crate::direct::Direct;
@@ -38,6 +39,8 @@ pub struct Context {
     pub direct: Direct,
     /// What looking inside TLS takes; without it nothing that needs it passes.
     pub interception: Option<Interception>,
+    /// Tells when what is open has to be judged again.
+    pub changes: Changes,
     /// How much and how long.
     pub limits: Limits,
 }

@@ -26,6 +26,7 @@ use super::redact::Redaction;
 use super::relay::relay;
 use super::request::{Persistence, Request, Upgrade};
 use super::response::Response;
+use super::revoke::{Passing, Revoked};
 use super::rewrite::Rewrite;
 use super::upstream::Candidate;
 use crate::intercept::upstream::tls;
@@ -104,14 +105,25 @@ pub(super) async fn run(
     upstream: &mut Upstream,
     body: &mut Body,
 ) -> Ended {
-    match &mut upstream.stream {
-        Stream::Plain(stream) => {
-            let (mut reader, mut writer) = stream.split();
-            carry(exchange, client, (&mut upstream.incoming, &mut reader, &mut writer), body).await
+    let carrying = async {
+        match &mut upstream.stream {
+            Stream::Plain(stream) => {
+                let (mut reader, mut writer) = stream.split();
+                carry(exchange, client, (&mut upstream.incoming, &mut reader, &mut writer), body).await
+            }
+            Stream::Tls(stream) => {
+                let (mut reader, mut writer) = tokio::io::split(stream);
+                carry(exchange, client, (&mut upstream.incoming, &mut reader, &mut writer), body).await
+            }
         }
-        Stream::Tls(stream) => {
-            let (mut reader, mut writer) = tokio::io::split(stream);
-            carry(exchange, client, (&mut upstream.incoming, &mut reader, &mut writer), body).await
+    };
+    let Exchange { connection, snapshot, subject, candidate, .. } = exchange;
+    let passing = Passing { snapshot, subject, address: candidate.address, fallen: false };
+    match connection.while_allowed(passing, carrying).await {
+        Ok(ended) => ended,
+        Err(Revoked { snapshot, refusal }) => {
+            exchange.entry.refused(connection, &snapshot, subject, &refusal);
+            Ended::Closed
         }
     }
 }

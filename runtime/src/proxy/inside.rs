@@ -23,6 +23,7 @@ use super::entry::Entry;
 use super::fallback::{self, Fallen};
 use super::judge::{self, Asked, Greeting, Kind, Refusal, Subject};
 use super::request::{Authority, Form, Request};
+use super::revoke::Passing;
 use super::{http, http2, tunnel, verified};
 use crate::audit::Record;
 use crate::intercept::Leaf;
@@ -119,7 +120,9 @@ pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, g
         Spoken::Not(fallen) => {
             connection.fell_back(&snapshot, &subject, &fallen);
             let (mut reader, mut writer) = stream.split();
-            return tunnel::copy(connection, &mut reader, &mut writer, fallen.upstream, &bytes).await;
+            let address = fallen.candidate.address;
+            let passing = Passing { snapshot: &snapshot, subject: &subject, address, fallen: true };
+            return tunnel::copy(connection, passing, (&mut reader, &mut writer), fallen.upstream, &bytes).await;
         }
     };
     let patience = connection.limits().hello;

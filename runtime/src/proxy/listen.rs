@@ -55,6 +55,7 @@ pub async fn serve(
             context: Arc::clone(&context),
             destination,
             shutdown: shutdown.clone(),
+            peer: canonical(peer),
         };
         match agents.enter(&connection.agent, context.limits.connections_per_agent) {
             Some(guest) => {

@@ -17,6 +17,7 @@ pub mod hello;
 pub mod http2;
 pub mod request;
 pub mod response;
+mod revoke;
 
 mod body;
 mod connection;
@@ -47,3 +48,4 @@ mod tests;
 pub(crate) use connection::last_words;
 pub use context::{Context, Limits, Mode};
 pub use listen::serve;
+pub use revoke::Changes;

@@ -15,6 +15,7 @@ use super::connection::{Connection, found, reset};
 use super::incoming::Incoming;
 use super::judge::{Kind, Refusal, Subject};
 use super::relay::relay;
+use super::revoke::{Passing, Revoked};
 use super::sniff::Carries;
 use super::upstream::{self, Candidate, Found};
 use super::{http, tunnel};
@@ -31,7 +32,7 @@ pub(super) async fn serve(
 ) {
     let Some((upstream, passed)) = open(connection, stream, destination).await else { return };
     passed.record(connection);
-    copy(connection, stream, incoming, upstream).await;
+    passed.copy(connection, stream, incoming, upstream).await;
 }
 
 /// Serves a connection whose client waits for the server. What the client says first is still looked at: a TLS or HTTP
@@ -66,7 +67,7 @@ pub(super) async fn serve_silent(
         return;
     }
     passed.record(connection);
-    copy(connection, stream, incoming, upstream).await;
+    passed.copy(connection, stream, incoming, upstream).await;
 }
 
 /// What was judged and allowed.
@@ -79,6 +80,17 @@ struct Passed {
 impl Passed {
     fn record(&self, connection: &Connection) {
         connection.allowed(&self.snapshot, &self.subject, self.candidate.address, self.candidate.rule);
+    }
+
+    /// Copies for as long as the policy lets it.
+    async fn copy(&self, connection: &Connection, stream: &mut TcpStream, incoming: Incoming, upstream: TcpStream) {
+        let Passed { snapshot, subject, candidate } = self;
+        let passing = Passing { snapshot, subject, address: candidate.address, fallen: false };
+        let copying = copy(connection, stream, incoming, upstream);
+        if let Err(Revoked { snapshot, refusal }) = connection.while_allowed(passing, copying).await {
+            connection.refused(&snapshot, subject, &refusal);
+            reset(stream);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use super::inside::{self, Greeted};
 use super::judge::{self, Greeting, Judged, Kind, Refusal, Subject};
 use super::refuse;
 use super::relay::relay;
+use super::revoke::{Passing, Revoked};
 use super::upstream::{self, Candidate, Found};
 use crate::intercept::Leaf;
 use crate::snapshot::Snapshot;
@@ -63,11 +64,14 @@ async fn transparent(
     match reach(connection, &snapshot, &subject).await {
         Ok(Way::Tunnel(upstream, candidate)) => {
             connection.allowed(&snapshot, &subject, candidate.address, candidate.rule);
-            copy(connection, &mut reader, &mut writer, upstream, &bytes).await;
+            let passing = Passing { snapshot: &snapshot, subject: &subject, address: candidate.address, fallen: false };
+            copy(connection, passing, (&mut reader, &mut writer), upstream, &bytes).await;
         }
         Ok(Way::Fallen(fallen)) => {
             connection.fell_back(&snapshot, &subject, &fallen);
-            copy(connection, &mut reader, &mut writer, fallen.upstream, &bytes).await;
+            let address = fallen.candidate.address;
+            let passing = Passing { snapshot: &snapshot, subject: &subject, address, fallen: true };
+            copy(connection, passing, (&mut reader, &mut writer), fallen.upstream, &bytes).await;
         }
         Ok(Way::Inside(rule, leaf)) => return Some(Greeted { snapshot, subject, rule, leaf, bytes }),
         Err(refusal) => {
@@ -118,11 +122,13 @@ pub(super) async fn connect(
         }
         Ok((Way::Tunnel(upstream, candidate), bytes)) => {
             connection.allowed(snapshot, &subject, candidate.address, candidate.rule);
-            copy(connection, reader, writer, upstream, &bytes).await;
+            let passing = Passing { snapshot, subject: &subject, address: candidate.address, fallen: false };
+            copy(connection, passing, (reader, writer), upstream, &bytes).await;
         }
         Ok((Way::Fallen(fallen), bytes)) => {
             connection.fell_back(snapshot, &subject, &fallen);
-            copy(connection, reader, writer, fallen.upstream, &bytes).await;
+            let passing = Passing { snapshot, subject: &subject, address: fallen.candidate.address, fallen: true };
+            copy(connection, passing, (reader, writer), fallen.upstream, &bytes).await;
         }
         Err(refusal) => {
             connection.refused(snapshot, &subject, &refusal);
@@ -283,16 +289,21 @@ async fn read_hello(
     }
 }
 
-/// Passes everything on as it is, the bytes that were received first.
+/// Passes everything on as it is, the bytes that were received first, for as long as the policy lets it.
 pub(super) async fn copy(
     connection: &Connection,
-    reader: &mut (impl AsyncRead + Unpin),
-    writer: &mut (impl AsyncWrite + Unpin),
+    passing: Passing<'_>,
+    client: (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
     mut upstream: TcpStream,
     first: &[u8],
 ) {
-    if upstream.write_all(first).await.is_ok() {
-        let mut server = upstream.split();
-        relay((reader, writer), (&mut server.0, &mut server.1), connection.limits().tunnel).await;
+    let copying = async {
+        if upstream.write_all(first).await.is_ok() {
+            let mut server = upstream.split();
+            relay(client, (&mut server.0, &mut server.1), connection.limits().tunnel).await;
+        }
+    };
+    if let Err(Revoked { snapshot, refusal }) = connection.while_allowed(passing, copying).await {
+        connection.refused(&snapshot, passing.subject, &refusal);
     }
 }

@@ -286,6 +286,8 @@ impl Enforcing<'_> {
             dialer,
             direct: self.direct.clone(),
             interception: self.interception.clone(),
+            // One policy from beginning to end.
+            changes: proxy::Changes::default(),
             limits: proxy::Limits { body_bytes: self.options.body_cap_bytes, ..proxy::Limits::default() },
         };
         // Nobody asks for an orderly end: when the command is gone, so is everybody who could be waiting.

@@ -94,6 +94,7 @@ pub fn proxy(directory: &Path) -> io::Result<()> {
         direct: Direct::default(),
         dialer: Dialer::new(),
         interception: Some(Interception::new(leaves, upstreams)),
+        changes: outcall_runtime::proxy::Changes::default(),
         limits: Limits::default(),
     };
     let hostile = Context { identity: Arc::new(OneAgent::named("hostile")), ..context.clone() };

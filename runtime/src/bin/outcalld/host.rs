@@ -21,6 +21,12 @@ pub(super) struct Host {
     /// The directory that `outcall compile` wrote.
     #[arg(long, value_name = "DIR", required = true)]
     artifacts: Option<PathBuf>,
+    /// A public key that policies must be signed by, in PEM; may be repeated. Without any, unsigned policies load.
+    #[arg(long, value_name = "FILE")]
+    trust_key: Vec<PathBuf>,
+    /// Serve the operator's API on a unix socket at this path.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// The bridge that agents are on; made where it is missing.
     #[arg(long, value_name = "NAME", default_value = "outcall0")]
     bridge: BridgeName,
@@ -69,8 +75,8 @@ impl Host {
     pub(super) fn run(self) -> ! {
         let authority = Files::named(self.ca_cert, self.ca_key)
             .unwrap_or_else(|error| usage(ErrorKind::MissingRequiredArgument, error));
-        let secrets = Sources::read(self.secrets, &self.secret)
-            .unwrap_or_else(|error| usage(ErrorKind::InvalidValue, error));
+        let secrets =
+            Sources::read(self.secrets, &self.secret).unwrap_or_else(|error| usage(ErrorKind::InvalidValue, error));
         let network = Network {
             bridge: self.bridge,
             v4: self.subnet,
@@ -80,6 +86,8 @@ impl Host {
         };
         ended(daemon::run(Options {
             artifacts: self.artifacts.unwrap_or_default(),
+            trust_keys: self.trust_key,
+            socket: self.socket,
             network,
             upstreams: self.dns_upstream,
             log: self.log,

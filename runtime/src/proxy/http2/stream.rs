@@ -32,6 +32,7 @@ use crate::proxy::http::ambiguous;
 use crate::proxy::judge::{self, Refusal, Subject};
 use crate::proxy::redact::Redaction;
 use crate::proxy::refuse::{self, Answer};
+use crate::proxy::revoke::{self, Revoked};
 use crate::proxy::seen::Seen;
 use crate::proxy::upstream::{self, Candidate, Found};
 use crate::proxy::verified;
@@ -247,7 +248,19 @@ impl<'a> Stream<'a> {
             let sent = self.open(subject, head, &candidates, ends).await?;
             let passing = Passing { subject, head, redaction, candidate: sent.candidate, ends };
             let half = (&mut *body, std::mem::take(&mut kept));
-            match self.exchange(&passing, sent, half).await {
+            let open = revoke::Passing {
+                snapshot: &Arc::clone(&self.snapshot),
+                subject,
+                address: passing.candidate.address,
+                fallen: false,
+            };
+            let connection = self.shared.connection.clone();
+            let exchanged = connection.while_allowed(open, self.exchange(&passing, sent, half)).await;
+            let exchanged = exchanged.unwrap_or_else(|Revoked { snapshot, refusal }| {
+                self.entry.refused(&connection, &snapshot, subject, &refusal);
+                Err(Failed::Reset(Code::CANCEL))
+            });
+            match exchanged {
                 Err(Failed::Unprocessed) if ends => {}
                 Err(Failed::Unprocessed) => return Err(Failed::Reset(Code::REFUSED_STREAM)),
                 served => return served,

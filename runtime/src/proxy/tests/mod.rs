@@ -10,6 +10,7 @@ mod inside;
 mod inside_handshake;
 mod property;
 mod raw;
+mod revoked;
 mod seen;
 mod shapes;
 mod shapes_h2;
@@ -77,6 +78,7 @@ struct World {
     log: tempfile::NamedTempFile,
     shutdown: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    changes: watch::Sender<u64>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
     async fn intercepting(rules: &str, limits: Limits, interception: Option<Interception>) -> World {
         let log = tempfile::NamedTempFile::new().unwrap();
         let (resolver, names) = resolver().await;
+        let changes = watch::Sender::new(0);
         let context = Context {
             policy: in_force(policy(rules)),
             identity: Arc::new(OneAgent::named("ci")),
@@ -99,13 +102,25 @@ impl World {
             dialer: Dialer::new(),
             direct: Direct::default(),
             interception,
+            changes: changes.subscribe().into(),
             limits,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let explicit = listener.local_addr().unwrap();
         let (shutdown, stop) = watch::channel(false);
         let serving = tokio::spawn(serve(listener, Mode::Explicit, context.clone(), stop));
-        World { context, explicit, names, log, shutdown, serving }
+        World { context, explicit, names, log, shutdown, serving, changes }
+    }
+
+    /// Puts another policy in force.
+    fn change(&self, rules: &str) {
+        self.context.policy.store(Arc::new(policy(rules)));
+        self.changed();
+    }
+
+    /// Has what is open judged again.
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// A client that talks to the proxy.
@@ -123,6 +138,7 @@ impl World {
             context: Arc::new(self.context.clone()),
             destination: Some(destination),
             shutdown: self.shutdown.subscribe(),
+            peer,
         };
         tokio::spawn(connection.run(inside));
         Client::new(stream)
