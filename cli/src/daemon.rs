@@ -1,20 +1,26 @@
 //! Asks a running `outcalld`, over its socket.
 //!
 //! One request a connection, in the HTTP/1.1 that it answers: the answer is read to its end, within bounds of size and time.
+//! Only what is followed has no end.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use outcall_schema::api::{ANSWER_MAX, ApiResponse, Endpoint, SOCKET};
+use outcall_schema::api::{ANSWER_MAX, ApiResponse, Endpoint, JSON_TYPE, SOCKET, UPLOAD_TYPE};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Exit;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the loading of a policy may take, with its upload.
+const LOADING: Duration = Duration::from_secs(180);
+/// The longest line of what is followed; audit records are shorter.
+const LINE_MAX: u64 = 1 << 20;
 
 /// A daemon to ask.
 #[derive(Debug, Clone)]
@@ -61,56 +67,158 @@ impl Daemon {
         Daemon { socket: socket.unwrap_or(Path::new(SOCKET)).to_owned() }
     }
 
+    /// Where it is asked.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Asks an endpoint that needs to be told nothing.
     pub(crate) fn ask<T: DeserializeOwned>(&self, endpoint: Endpoint) -> Result<T, NoAnswer> {
-        let row = endpoint.row();
-        let broken = |why: String| NoAnswer::Broken(self.socket.clone(), why);
-        let request = format!(
-            "{} {} HTTP/1.1\r\nHost: outcall\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            row.method.name(),
-            row.path
-        );
-        let answer = self.converse(request.as_bytes()).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => NoAnswer::NotRunning(self.socket.clone()),
-            _ => broken(error.to_string()),
-        })?;
-        let (status, body) = split(&answer).ok_or_else(|| broken("what it says is no answer".to_owned()))?;
-        let answer: ApiResponse<T> = serde_json::from_slice(body)
-            .map_err(|_| broken("what it says is not understood: is it of the same version?".to_owned()))?;
-        match answer {
-            ApiResponse { success: true, data: Some(data), error: None } if status == 200 => Ok(data),
-            ApiResponse { success: false, data: None, error: Some(why) } => Err(NoAnswer::Refused(status, why)),
-            ApiResponse { .. } => Err(broken("what it says contradicts itself".to_owned())),
+        self.ask_at(endpoint, endpoint.row().path)
+    }
+
+    /// Asks about one thing, or with a parameter: the path is the endpoint's with that in it.
+    pub(crate) fn ask_at<T: DeserializeOwned>(&self, endpoint: Endpoint, path: &str) -> Result<T, NoAnswer> {
+        self.data(&self.request(endpoint, path, "", b"", PATIENCE)?)
+    }
+
+    /// Tells an endpoint something.
+    pub(crate) fn tell<T: DeserializeOwned>(&self, endpoint: Endpoint, body: &impl Serialize) -> Result<T, NoAnswer> {
+        let body = serde_json::to_vec(body).map_err(|error| self.broken(error.to_string()))?;
+        self.data(&self.request(endpoint, endpoint.row().path, JSON_TYPE, &body, PATIENCE)?)
+    }
+
+    /// Has a policy loaded, with these artifacts or, where there are none to send, from where it knows.
+    pub(crate) fn load<T: DeserializeOwned>(&self, endpoint: Endpoint, upload: Option<&[u8]>) -> Result<T, NoAnswer> {
+        let (content_type, body) = upload.map_or(("", b"".as_slice()), |bytes| (UPLOAD_TYPE, bytes));
+        self.data(&self.request(endpoint, endpoint.row().path, content_type, body, LOADING)?)
+    }
+
+    /// A text that is answered as it is.
+    pub(crate) fn text(&self, endpoint: Endpoint) -> Result<String, NoAnswer> {
+        let answer = self.request(endpoint, endpoint.row().path, "", b"", PATIENCE)?;
+        match split(&answer) {
+            Some((200, body)) => Ok(String::from_utf8_lossy(body).into_owned()),
+            // What is not answered is said in the envelope.
+            Some(_) => Err(self.data::<serde_json::Value>(&answer).err().unwrap_or_else(|| self.no_answer())),
+            None => Err(self.no_answer()),
         }
     }
 
-    fn converse(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(&self.socket)?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        // It may refuse before it has read everything; what counts is what it says.
-        let written = stream.write_all(request);
-        let deadline = Instant::now() + PATIENCE;
+    /// Follows what has no end, line by line, until `heard` has enough. Gives whether the other side ended it.
+    pub(crate) fn follow(&self, endpoint: Endpoint, mut heard: impl FnMut(&str) -> Heed) -> Result<(), NoAnswer> {
+        let path = endpoint.row().path;
+        let mut stream = self.connect()?;
+        let broken = |error: io::Error| self.broken(error.to_string());
+        stream.write_all(head(endpoint, path, "", 0).as_bytes()).map_err(broken)?;
+        let mut lines = BufReader::new(stream);
+        let mut line = String::new();
         let mut answer = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        let next = |lines: &mut BufReader<UnixStream>, line: &mut String| {
+            line.clear();
+            lines.take(LINE_MAX).read_line(line).map_err(broken)
+        };
+        while next(&mut lines, &mut line)? > 0 && line != "\r\n" {
+            answer.extend_from_slice(line.as_bytes());
+        }
+        if !answer.starts_with(b"HTTP/1.1 200 ") {
+            answer.extend_from_slice(b"\r\n");
+            lines.take(LINE_MAX).read_to_end(&mut answer).map_err(broken)?;
+            return Err(self.data::<serde_json::Value>(&answer).err().unwrap_or_else(|| self.no_answer()));
+        }
+        while next(&mut lines, &mut line)? > 0 {
+            if heard(line.trim_end()) == Heed::Enough {
+                return Ok(());
+            }
+        }
+        Err(self.broken("it ended".to_owned()))
+    }
+
+    fn broken(&self, why: String) -> NoAnswer {
+        NoAnswer::Broken(self.socket.clone(), why)
+    }
+
+    fn no_answer(&self) -> NoAnswer {
+        self.broken("what it says is no answer".to_owned())
+    }
+
+    /// The data in an answer.
+    fn data<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, NoAnswer> {
+        let (status, body) = split(answer).ok_or_else(|| self.no_answer())?;
+        let answer: ApiResponse<T> = serde_json::from_slice(body)
+            .map_err(|_| self.broken("what it says is not understood: is it of the same version?".to_owned()))?;
+        match answer {
+            ApiResponse { success: true, data: Some(data), error: None } if status == 200 => Ok(data),
+            ApiResponse { success: false, data: None, error: Some(why) } => Err(NoAnswer::Refused(status, why)),
+            ApiResponse { .. } => Err(self.broken("what it says contradicts itself".to_owned())),
+        }
+    }
+
+    fn connect(&self) -> Result<UnixStream, NoAnswer> {
+        UnixStream::connect(&self.socket).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => NoAnswer::NotRunning(self.socket.clone()),
+            _ => self.broken(error.to_string()),
+        })
+    }
+
+    /// The whole answer to a request.
+    fn request(
+        &self,
+        endpoint: Endpoint,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<Vec<u8>, NoAnswer> {
+        let stream = self.connect()?;
+        let head = head(endpoint, path, content_type, body.len());
+        converse(stream, head.as_bytes(), body, patience).map_err(|error| self.broken(error.to_string()))
+    }
+}
+
+/// Whether more is wanted of what is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heed {
+    /// The next line, too.
+    More,
+    /// No more.
+    Enough,
+}
+
+fn head(endpoint: Endpoint, path: &str, content_type: &str, length: usize) -> String {
+    let method = endpoint.row().method.name();
+    let content_type =
+        if content_type.is_empty() { String::new() } else { format!("Content-Type: {content_type}\r\n") };
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: outcall\r\n{content_type}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    )
+}
+
+fn converse(mut stream: UnixStream, head: &[u8], body: &[u8], patience: Duration) -> io::Result<Vec<u8>> {
+    stream.set_write_timeout(Some(patience))?;
+    // It may refuse before it has read everything; what counts is what it says.
+    let written = stream.write_all(head).and_then(|()| stream.write_all(body));
+    let deadline = Instant::now() + patience;
+    let mut answer = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::other("it does not answer in time"));
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut buffer) {
+            Ok(0) if answer.is_empty() => return Err(written.err().unwrap_or(io::ErrorKind::UnexpectedEof.into())),
+            Ok(0) => return Ok(answer),
+            Ok(length) => answer.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(io::Error::other("it does not answer in time"));
             }
-            stream.set_read_timeout(Some(left))?;
-            match stream.read(&mut buffer) {
-                Ok(0) if answer.is_empty() => return Err(written.err().unwrap_or(io::ErrorKind::UnexpectedEof.into())),
-                Ok(0) => return Ok(answer),
-                Ok(length) => answer.extend_from_slice(buffer.get(..length).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(io::Error::other("it does not answer in time"));
-                }
-                Err(error) => return Err(error),
-            }
-            if answer.len() > ANSWER_MAX {
-                return Err(io::Error::other("its answer is too large"));
-            }
+            Err(error) => return Err(error),
+        }
+        if answer.len() > ANSWER_MAX {
+            return Err(io::Error::other("its answer is too large"));
         }
     }
 }
@@ -181,11 +289,42 @@ mod tests {
             (with_body("200 OK", r#"{"success":true,"data":{}}"#), "not understood"),
             (with_body("200 OK", r#"{"success":true}"#), "contradicts itself"),
             (with_body("500 X", done), "contradicts itself"),
-            (vec![b'x'; ANSWER_MAX + 1], "too large"),
+            (vec![b'x'; 1 << 20], "no answer"),
         ] {
             let said = check(&answer);
             assert!(said.starts_with("cannot ask outcalld at S: ") && said.contains(why), "{why}: {said}");
         }
+    }
+
+    #[test]
+    fn what_is_followed_is_heard_line_by_line_until_it_is_enough() {
+        let follow = |answer: &'static [u8]| {
+            let directory = tempfile::tempdir().unwrap();
+            let socket = directory.path().join("s");
+            let listener = UnixListener::bind(&socket).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let _ = stream.read(&mut [0; 4096]).unwrap();
+                    let _ = stream.write_all(answer);
+                });
+                let mut heard = Vec::new();
+                let done = Daemon::at(Some(&socket)).follow(Endpoint::Events, |line| {
+                    heard.push(line.to_owned());
+                    if line == "enough" { Heed::Enough } else { Heed::More }
+                });
+                (heard, done.map_err(|why| why.to_string().replace(&socket.display().to_string(), "S")))
+            })
+        };
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        let (heard, done) = follow(format!("{head}: hello\n\nenough\nmore\n").leak().as_bytes());
+        assert_eq!((heard, done), (vec![": hello".to_owned(), String::new(), "enough".to_owned()], Ok(())));
+        let (heard, done) = follow(format!("{head}a\n").leak().as_bytes());
+        assert_eq!((heard, done), (vec!["a".to_owned()], Err("cannot ask outcalld at S: it ended".to_owned())));
+        let refused = with_body("503 Service Unavailable", r#"{"success":false,"error":"too many"}"#).leak();
+        assert_eq!(follow(refused), (Vec::new(), Err("too many".to_owned())));
+        let nonsense = "cannot ask outcalld at S: what it says is no answer".to_owned();
+        assert_eq!(follow(b"nonsense"), (Vec::new(), Err(nonsense)));
     }
 
     #[test]

@@ -3,17 +3,23 @@
 
 mod artifacts;
 mod asked;
+mod asking;
+mod bridge;
 mod ca;
 mod compile;
 mod completions;
 mod daemon;
 mod diff;
+mod dns;
+mod doctor;
+mod events;
 mod explain;
 mod fix;
 mod fmt;
 mod inspect;
 mod keygen;
 mod lsp;
+mod netns;
 mod output;
 mod pair;
 mod policies;
@@ -21,10 +27,12 @@ mod presets;
 mod proxy;
 mod query;
 mod rewrite;
+mod rules;
 mod run;
 mod schema;
 mod sign;
 mod test;
+mod top;
 mod why;
 
 use std::path::PathBuf;
@@ -49,7 +57,7 @@ use output::Output;
   1  failed, or findings that fail; for `why`, it is refused; for `query`, there is none
   2  called wrongly, or something could not be read or written
   3  `diff --deny widening` found that something becomes reachable
-  6  there is no such thing; for `ca`, no authority
+  6  there is no such thing: no such rule, no authority, no host behind the socket
 What `outcall run` started ends it with its own."
 )]
 struct Cli {
@@ -63,10 +71,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bridge(bridge::Args),
     Ca(ca::Args),
     Compile(compile::Args),
     Completions(completions::Args),
     Diff(diff::Args),
+    Dns(dns::Args),
+    Doctor(doctor::Args),
+    Events(events::Args),
     Explain(explain::Args),
     Fix(fix::Args),
     Fmt(fmt::Args),
@@ -74,13 +86,17 @@ enum Command {
     Keygen(keygen::Args),
     Lsp(lsp::Args),
     Man(completions::ManArgs),
+    Metrics(events::MetricsArgs),
+    Netns(netns::Args),
     Presets(presets::Args),
     Proxy(proxy::Args),
     Query(query::Args),
+    Rules(rules::Args),
     Run(Box<run::Args>),
     Schema(schema::Args),
     Sign(sign::Args),
     Test(test::Args),
+    Top(top::Args),
     Why(why::Args),
 }
 
@@ -103,11 +119,16 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = Output::new();
     let socket = cli.socket.as_deref();
+    let daemon = Daemon::at(socket);
     let exit = match cli.command {
+        Command::Bridge(args) => bridge::run(&args, &daemon, &mut out),
         Command::Ca(args) => ca::run(&args, socket, &mut out),
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
         Command::Diff(args) => diff::run(&args, &mut out),
+        Command::Dns(args) => dns::run(&args, &daemon, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &daemon, &mut out),
+        Command::Events(args) => events::run(&args, &daemon, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Fix(args) => fix::run(&args, &mut out),
         Command::Fmt(args) => fmt::run(&args, &mut out),
@@ -115,13 +136,17 @@ fn main() -> ExitCode {
         Command::Keygen(args) => keygen::run(&args, &mut out),
         Command::Lsp(args) => lsp::run(&args),
         Command::Man(args) => completions::man(&args),
+        Command::Metrics(_) => events::metrics(&daemon, &mut out),
+        Command::Netns(args) => netns::run(&args, &daemon, &mut out),
         Command::Presets(args) => presets::run(&args, &mut out),
-        Command::Proxy(args) => proxy::run(&args, &Daemon::at(socket), &mut out),
+        Command::Proxy(args) => proxy::run(&args, &daemon, &mut out),
         Command::Query(args) => query::run(&args, &mut out),
+        Command::Rules(args) => rules::run(&args, &daemon, &mut out),
         Command::Run(args) => run::run(&args, socket),
         Command::Schema(args) => schema::run(&args, &mut out),
         Command::Sign(args) => sign::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
+        Command::Top(args) => top::run(&args, &daemon, &mut out),
         Command::Why(args) => why::run(&args, &mut out),
     };
     ExitCode::from(out.finish(exit) as u8)

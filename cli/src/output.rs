@@ -53,6 +53,14 @@ impl Output {
         self.line(format_args!("{value:#}"));
     }
 
+    /// Has what was printed so far seen; whether somebody reads it.
+    pub(crate) fn flush(&mut self) -> bool {
+        if self.failed.is_none() {
+            self.failed = self.stdout.flush().err();
+        }
+        self.failed.is_none()
+    }
+
     /// Flushes; the exit is `exit` unless the output could not be written.
     pub(crate) fn finish(mut self, exit: Exit) -> Exit {
         if self.failed.is_none() {

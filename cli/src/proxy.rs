@@ -3,9 +3,11 @@
 use clap::Subcommand;
 use outcall_schema::api::Endpoint;
 use outcall_schema::api::intercept::{Flushed, InterceptStatus};
+use outcall_schema::api::proxy::ProxyStatus;
 use serde_json::json;
 
 use crate::Exit;
+use crate::asking::{Printing, print, row};
 use crate::daemon::{Daemon, NoAnswer};
 use crate::output::{Output, complain};
 
@@ -20,6 +22,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say where the proxy listens, and how much it has decided
+    Status(Printing),
     /// Say how many requests were seen inside TLS today and how many of them refused, and how many certificates are kept
     ///
     /// The day is that of UTC.
@@ -44,7 +48,10 @@ enum Action {
 }
 
 pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
-    let Command::Intercept(args) = &args.command;
+    let args = match &args.command {
+        Command::Status(printing) => return print(daemon.ask(Endpoint::Proxy), *printing, out, status),
+        Command::Intercept(args) => args,
+    };
     let done = match &args.action {
         None => intercept(args, daemon, out),
         Some(Action::Flush) => flush(args, daemon, out),
@@ -56,6 +63,14 @@ pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
             why.exit()
         }
     }
+}
+
+fn status(status: ProxyStatus, out: &mut Output) {
+    row(out, "proxy", if status.running { "running" } else { "not running" });
+    row(out, "listens on", status.listening.join(", "));
+    row(out, "clients say", &status.proxy_url);
+    row(out, "connections", format_args!("{} open", status.active_connections));
+    row(out, "decided", format_args!("{}, of which {} blocked", status.total_requests, status.total_blocked));
 }
 
 fn intercept(args: &Intercept, daemon: &Daemon, out: &mut Output) -> Result<(), NoAnswer> {

@@ -187,7 +187,7 @@ fn write(artifacts: &Artifacts) -> io::Result<PathBuf> {
 
 /// The program beside this one, else the first in `PATH`. Relative entries there are passed over: what stands between the
 /// command and the network must not depend on the directory one is in.
-fn find_outcalld() -> Option<PathBuf> {
+pub(crate) fn find_outcalld() -> Option<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|this| this.parent().map(Path::to_owned));
     let path = std::env::var_os("PATH").unwrap_or_default();
     beside

@@ -1,5 +1,6 @@
 //! Questions about a policy, answered by the very readers that enforce it.
 
+mod condition;
 mod test;
 mod why;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::emit::Artifacts;
 
+pub use condition::condition;
 pub use outcall_schema::request::{Request, RequestError};
 pub use test::{Report, TestResult};
 pub(crate) use why::truth;

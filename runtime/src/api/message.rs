@@ -1,38 +1,44 @@
-//! One request as it is read, and the answer as it is written.
+//! One request as it is read: first its head, then, for whoever may send one, a body of the size that is allowed there.
 
-use outcall_schema::api::Method;
-use serde_json::Value;
+use std::ops::ControlFlow;
+
+use outcall_schema::api::{BODY_MAX, EndpointRow, JSON_TYPE, Method, Takes, UPLOAD_MAX, UPLOAD_TYPE, strict};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::envelope;
 use crate::proxy::chunked::Chunked;
 use crate::proxy::fields::{EndOfHead, Framing, HeadError};
 use crate::proxy::request::{Form, Request};
 
 /// The largest head: paths are short, and nobody sends cookies here.
 const HEAD_MAX: usize = 16 << 10;
-/// The largest body, as for the agents' API.
-const BODY_MAX: usize = 64 << 10;
+
+/// A request's head, and what was received behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) method: String,
+    /// Without the query.
+    pub(super) path: String,
+    query: Option<String>,
+    content_type: Option<String>,
+    framing: Framing,
+    expects_continue: bool,
+    rest: Vec<u8>,
+}
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
-    pub(super) method: String,
-    /// Without the query.
-    pub(super) path: String,
-    pub(super) query: Option<String>,
+    /// Whether the endpoint's one parameter is there and `true`.
+    pub(super) flag: bool,
     pub(super) body: Vec<u8>,
 }
 
 impl Asked {
-    /// Refuses parameters and a body where there is nothing that they could say; `{}` says nothing.
-    pub(super) fn nothing_more(&self) -> Result<(), Failure> {
-        if self.query.is_some() {
-            return Err(Failure::new(400, "there are no parameters to this path"));
-        }
-        let empty = self.body.trim_ascii().is_empty()
-            || serde_json::from_slice::<serde_json::Map<String, Value>>(&self.body).is_ok_and(|body| body.is_empty());
-        if empty { Ok(()) } else { Err(Failure::new(400, "there is no body to this request, but for `{}`")) }
+    /// The body as a type.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        strict::read(&self.body).map_err(|why| Failure::new(400, format!("the body cannot be used: {why}")))
     }
 }
 
@@ -73,11 +79,14 @@ impl From<HeadError> for Unread {
     }
 }
 
-/// Reads one request. The caller bounds the time.
-pub(super) async fn read(
-    reader: &mut (impl AsyncRead + Unpin),
-    writer: &mut (impl AsyncWrite + Unpin),
-) -> Result<Asked, Unread> {
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Unread {
+        Unread::Failed(failure)
+    }
+}
+
+/// Reads a head. The caller bounds the time.
+pub(super) async fn head(reader: &mut (impl AsyncRead + Unpin)) -> Result<Head, Unread> {
     let mut received = Vec::new();
     let mut end = EndOfHead::default();
     let head = loop {
@@ -86,7 +95,9 @@ pub(super) async fn read(
             None if received.len() <= HEAD_MAX => {}
             Some(_) | None => return Err(HeadError::TooLarge.into()),
         }
-        more(reader, &mut received).await?;
+        if more(reader, &mut received).await?.is_break() {
+            return Err(if received.is_empty() { Unread::Gone } else { ends_early().into() });
+        }
     };
     let rest = received.split_off(head);
     let request = Request::parse(&received)?;
@@ -97,101 +108,136 @@ pub(super) async fn read(
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (&*request.path, None),
     };
-    if request.expects_continue && rest.is_empty() && !too_large(request.framing) {
-        writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Unread::Gone)?;
+    Ok(Head {
+        method: request.method.to_owned(),
+        path: path.to_owned(),
+        query,
+        content_type: request.headers().get("content-type").map(str::to_owned),
+        framing: request.framing,
+        expects_continue: request.expects_continue,
+        rest,
+    })
+}
+
+impl Head {
+    /// The one parameter that `row` knows. A query that could be read in two ways is none.
+    fn flag(&self, row: &EndpointRow) -> Result<bool, Failure> {
+        let Some(query) = &self.query else { return Ok(false) };
+        let Some(flag) = row.flag else {
+            return Err(Failure::new(400, "there are no parameters to this path"));
+        };
+        match query.split_once('=') {
+            Some((name, "true")) if name == flag => Ok(true),
+            Some((name, "false")) if name == flag => Ok(false),
+            _ => Err(Failure::new(400, format!("the only parameter here is {flag}=true or {flag}=false, once"))),
+        }
     }
-    let body = body(reader, request.framing, rest).await?;
-    Ok(Asked { method: request.method.to_owned(), path: path.to_owned(), query, body })
+
+    /// Whether the body is of the type that `row` takes.
+    fn typed(&self, row: &EndpointRow) -> Result<(), Failure> {
+        let expected = match row.takes {
+            Takes::Nothing => return Ok(()),
+            Takes::Json => JSON_TYPE,
+            Takes::Upload => UPLOAD_TYPE,
+        };
+        let given = self.content_type.as_deref().unwrap_or_default();
+        let (name, parameter) = given.split_once(';').unwrap_or((given, ""));
+        let utf8 = parameter.trim().eq_ignore_ascii_case("charset=utf-8") && row.takes == Takes::Json;
+        if name.trim().eq_ignore_ascii_case(expected) && (parameter.trim().is_empty() || utf8) {
+            return Ok(());
+        }
+        Err(Failure::new(415, format!("the body must be {expected}, and Content-Type must say so")))
+    }
+
+    /// Reads the rest of a request to `row`. The caller bounds the time.
+    pub(super) async fn body(
+        mut self,
+        row: &EndpointRow,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<Asked, Unread> {
+        let flag = self.flag(row)?;
+        self.typed(row)?;
+        let limit = if row.takes == Takes::Upload { UPLOAD_MAX } else { BODY_MAX };
+        let too_large = || Failure::new(413, format!("a body has at most {limit} bytes here"));
+        let rest = std::mem::take(&mut self.rest);
+        let length = match self.framing {
+            Framing::Length(length) if length > limit as u64 => return Err(too_large().into()),
+            Framing::Length(length) => Some(usize::try_from(length).unwrap_or(usize::MAX)),
+            Framing::None => Some(0),
+            Framing::Chunked => None,
+            // No request's body is framed like this.
+            Framing::UntilClose => return Err(HeadError::Framing.into()),
+        };
+        if self.expects_continue && rest.is_empty() {
+            writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Unread::Gone)?;
+        }
+        let body = match length {
+            Some(length) => whole(reader, rest, length).await?,
+            None => chunks(reader, rest, limit).await?.ok_or_else(too_large)?,
+        };
+        if row.takes == Takes::Nothing && !says_nothing(&body) {
+            return Err(Failure::new(400, "there is no body to this request, but for `{}`").into());
+        }
+        Ok(Asked { flag, body })
+    }
 }
 
-fn too_large(framing: Framing) -> bool {
-    matches!(framing, Framing::Length(length) if length > BODY_MAX as u64)
+/// Whether a body is no more than a form of none.
+fn says_nothing(body: &[u8]) -> bool {
+    body.trim_ascii().is_empty() || strict::read::<Map<String, Value>>(body).is_ok_and(|body| body.is_empty())
 }
 
-async fn body(
-    reader: &mut (impl AsyncRead + Unpin),
-    framing: Framing,
-    mut received: Vec<u8>,
-) -> Result<Vec<u8>, Unread> {
-    let refused = || Unread::Failed(Failure::new(413, format!("a body has at most {BODY_MAX} bytes")));
-    let length = match framing {
-        Framing::Length(_) if too_large(framing) => return Err(refused()),
-        Framing::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
-        Framing::None => 0,
-        Framing::Chunked => return chunks(reader, received, refused).await,
-        // No request's body is framed like this.
-        Framing::UntilClose => return Err(HeadError::Framing.into()),
-    };
+async fn whole(reader: &mut (impl AsyncRead + Unpin), mut received: Vec<u8>, length: usize) -> Result<Vec<u8>, Unread> {
+    // Pages that nothing is written to take no memory, so that announcing much costs nothing.
+    if received.try_reserve_exact(length.saturating_sub(received.len())).is_err() {
+        return Err(Failure::new(413, "there is no memory for so large a body").into());
+    }
     while received.len() < length {
-        more(reader, &mut received).await?;
+        if more(reader, &mut received).await?.is_break() {
+            return Err(ends_early().into());
+        }
     }
     received.truncate(length);
     Ok(received)
 }
 
+/// The content; `None` when it is too large.
 async fn chunks(
     reader: &mut (impl AsyncRead + Unpin),
     mut received: Vec<u8>,
-    refused: impl Fn() -> Unread,
-) -> Result<Vec<u8>, Unread> {
+    limit: usize,
+) -> Result<Option<Vec<u8>>, Unread> {
     let (mut chunked, mut content, mut total) = (Chunked::default(), Vec::new(), 0_usize);
     loop {
         // With its framing a body may be some times as large, and not endless.
         total = total.saturating_add(received.len());
         chunked.advance(&received, &mut |data| content.extend_from_slice(data))?;
-        if content.len() > BODY_MAX || total > 4 * BODY_MAX {
-            return Err(refused());
+        if content.len() > limit || total > limit.saturating_mul(4) {
+            return Ok(None);
         }
         if chunked.done() {
-            return Ok(content);
+            return Ok(Some(content));
         }
         received.clear();
-        more(reader, &mut received).await?;
+        if more(reader, &mut received).await?.is_break() {
+            return Err(ends_early().into());
+        }
     }
 }
 
-async fn more(reader: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> Result<(), Unread> {
-    received.reserve(4096);
+fn ends_early() -> Failure {
+    Failure::new(400, "the request ends early")
+}
+
+/// Receives a piece; breaks off when there is no more.
+async fn more(reader: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> Result<ControlFlow<()>, Unread> {
+    if received.capacity() == received.len() {
+        received.reserve(4096);
+    }
     match reader.read_buf(received).await {
-        Ok(1..) => Ok(()),
-        Ok(_) if received.is_empty() => Err(Unread::Gone),
-        Ok(_) => Err(Unread::Failed(Failure::new(400, "the request ends early"))),
+        Ok(1..) => Ok(ControlFlow::Continue(())),
+        Ok(_) => Ok(ControlFlow::Break(())),
         Err(_) => Err(Unread::Gone),
-    }
-}
-
-/// The answer in bytes, the last on its connection. `HEAD` gets no body.
-pub(super) fn answer(method: &str, done: &Result<Value, Failure>) -> Vec<u8> {
-    let (status, allow) = match done {
-        Ok(_) => (200, None),
-        Err(failure) => (failure.status, failure.allow),
-    };
-    // Strings, numbers and maps with string keys cannot fail to serialise.
-    let body = serde_json::to_string(&envelope(done)).unwrap_or_default();
-    let allow = allow.map(|method| format!("Allow: {}\r\n", method.name())).unwrap_or_default();
-    let mut answer = format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-        phrase(status),
-        body.len() + 1,
-    );
-    if method != "HEAD" {
-        answer.push_str(&body);
-        answer.push('\n');
-    }
-    answer.into_bytes()
-}
-
-/// RFC 9110, section 15.
-fn phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        431 => "Request Header Fields Too Large",
-        _ => "Internal Server Error",
     }
 }

@@ -1,4 +1,5 @@
-//! Who may ask: the user that `outcalld` runs as, and root, from where `outcalld` itself lives.
+//! Who may ask: the user that `outcalld` runs as, root, and members of the operators' group, from where `outcalld` itself
+//! lives.
 //!
 //! An agent in a sandbox has the user's number too, so the number alone tells nothing. It lives in a process namespace
 //! below ours, as do the processes of containers, and it cannot leave it.
@@ -7,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use outcall_schema::api::GROUP;
 use rustix::net::sockopt::socket_peercred;
 
 use crate::sys::peer;
@@ -14,8 +16,11 @@ use crate::sys::peer;
 /// Why somebody is not answered.
 #[derive(Debug)]
 pub(super) enum Stranger {
-    /// Another user than ours and root.
-    User,
+    /// Another user than ours and root, and no member of the group.
+    User {
+        /// Whether members of a group may ask.
+        group: bool,
+    },
     /// A process in a namespace of its own, or one that is gone.
     Place,
     /// Who it is cannot be told.
@@ -25,24 +30,65 @@ pub(super) enum Stranger {
 impl fmt::Display for Stranger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stranger::User => f.write_str("only the user that outcalld runs as may ask, and root"),
+            Stranger::User { group: false } => f.write_str("only the user that outcalld runs as may ask, and root"),
+            Stranger::User { group: true } => {
+                write!(f, "only the user that outcalld runs as may ask, root, and members of the group `{GROUP}`")
+            }
             Stranger::Place => f.write_str("nobody may ask from within a sandbox or a container"),
             Stranger::Unknown(error) => write!(f, "who asks cannot be told: {error}"),
         }
     }
 }
 
-/// Looks at who connected.
-pub(super) fn check(stream: impl AsFd) -> Result<(), Stranger> {
-    let user = socket_peercred(&stream).map_err(|error| Stranger::Unknown(error.into()))?.uid;
-    if !user.is_root() && user != rustix::process::geteuid() {
-        return Err(Stranger::User);
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// The user.
+    pub(super) uid: u32,
+    /// The process, as it was when it connected.
+    pub(super) pid: i32,
+}
+
+/// The number of the group whose members may ask, where this host has it. Only `/etc/group` is read: a directory service that
+/// is away must not decide who operates this.
+pub fn group() -> Option<u32> {
+    number_of(&std::fs::read_to_string("/etc/group").ok()?, GROUP)
+}
+
+/// The number of a group (group(5)).
+fn number_of(groups: &str, name: &str) -> Option<u32> {
+    groups.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        (parts.next() == Some(name)).then(|| parts.nth(1)?.parse().ok()).flatten()
+    })
+}
+
+/// What the kernel says of whoever connected, for the log.
+pub(super) fn who(stream: impl AsFd) -> Vec<(&'static str, i64)> {
+    let Ok(peer) = socket_peercred(&stream) else { return Vec::new() };
+    vec![("uid", i64::from(peer.uid.as_raw())), ("pid", i64::from(peer.pid.as_raw_nonzero().get()))]
+}
+
+/// Looks at who connected. `operators` is the group whose members may ask.
+pub(super) fn check(stream: impl AsFd, operators: Option<u32>) -> Result<Peer, Stranger> {
+    let credentials = socket_peercred(&stream).map_err(|error| Stranger::Unknown(error.into()))?;
+    let user = credentials.uid;
+    let known = user.is_root() || user == rustix::process::geteuid();
+    if !known && !member(&stream, credentials.gid.as_raw(), operators)? {
+        return Err(Stranger::User { group: operators.is_some() });
     }
     // The number of a process that has ended may be another's by now; the descriptor is still of the one that connected.
     let process = peer::process(&stream).map_err(Stranger::Unknown)?;
     let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
     let said = std::fs::read_to_string(path).map_err(Stranger::Unknown)?;
-    if lives_here(&said) { Ok(()) } else { Err(Stranger::Place) }
+    let peer = Peer { uid: user.as_raw(), pid: credentials.pid.as_raw_nonzero().get() };
+    if lives_here(&said) { Ok(peer) } else { Err(Stranger::Place) }
+}
+
+/// Whether a peer was in the group when it connected, by its own group or one of the others it has.
+fn member(stream: impl AsFd, own: u32, operators: Option<u32>) -> Result<bool, Stranger> {
+    let Some(group) = operators else { return Ok(false) };
+    Ok(own == group || peer::groups(stream).map_err(Stranger::Unknown)?.contains(&group))
 }
 
 /// Whether a process has one number alone, that of the namespace whose `/proc` this is (proc_pid_fdinfo(5)). In one below
@@ -70,8 +116,30 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_found_by_its_whole_name() {
+        let groups = "root:x:0:\noutcall2:x:7:\noutcall:x:998:a,b\nbroken\noutcall:x:5:\n";
+        assert_eq!(number_of(groups, "outcall"), Some(998));
+        assert_eq!(number_of("outcall:x:z:", "outcall"), None);
+        assert_eq!(number_of("", "outcall"), None);
+    }
+
+    #[test]
+    fn members_of_the_group_are_known_by_any_of_their_groups() {
+        let (left, _right) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mine = rustix::process::getgroups().unwrap();
+        for group in mine.iter().map(|group| group.as_raw()) {
+            assert!(member(&left, u32::MAX, Some(group)).unwrap());
+        }
+        let strange = (1..).find(|number| mine.iter().all(|group| group.as_raw() != *number)).unwrap();
+        assert!(!member(&left, u32::MAX, Some(strange)).unwrap());
+        assert!(member(&left, strange, Some(strange)).unwrap());
+        assert!(!member(&left, strange, None).unwrap());
+    }
+
+    #[test]
     fn this_process_may_ask_itself() {
         let (left, _right) = std::os::unix::net::UnixStream::pair().unwrap();
-        check(&left).unwrap();
+        let me = check(&left, None).unwrap();
+        assert_eq!(u32::try_from(me.pid).unwrap(), std::process::id());
     }
 }

@@ -76,6 +76,23 @@ impl Place {
         &self.path
     }
 
+    /// Takes the place for members of this group as well: 0660, where [`Place::bind`] gives 0600.
+    ///
+    /// # Errors
+    /// See [`SocketError`]; also when the file cannot be given to the group.
+    pub fn bind_for(&self, group: u32) -> Result<Socket, SocketError> {
+        let socket = self.bind()?;
+        let failed = |error: rustix::io::Errno| SocketError::Failed { path: self.path.clone(), error: error.into() };
+        // Nobody but us may write to the directory, or the socket would be theirs to replace anyway. First the group, then the
+        // mode: there is no moment at which another group may connect.
+        let group = Some(rustix::fs::Gid::from_raw(group));
+        rustix::fs::chownat(rustix::fs::CWD, &self.path, None, group, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(failed)?;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP;
+        rustix::fs::chmodat(rustix::fs::CWD, &self.path, mode, rustix::fs::AtFlags::empty()).map_err(failed)?;
+        Ok(socket)
+    }
+
     /// Takes the place. A socket that an `outcalld` left behind when it was killed is replaced.
     ///
     /// # Errors
@@ -187,6 +204,16 @@ mod tests {
         drop(socket);
         assert!(!path.exists());
         place.bind().unwrap();
+    }
+
+    #[test]
+    fn a_place_for_a_group_is_readable_by_it_and_by_nobody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let group = rustix::process::getegid().as_raw();
+        let _socket = Place::find(&path).unwrap().bind_for(group).unwrap();
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!((found.permissions().mode() & 0o7777, found.gid()), (0o660, group));
     }
 
     #[test]

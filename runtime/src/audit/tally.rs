@@ -40,6 +40,8 @@ pub struct Counts {
     pub layers: Vec<((Layer, Decision, &'static str), u64)>,
     /// By the deciding rule's id, or `default`, the most frequent first.
     pub rules: Vec<(String, Passed)>,
+    /// The same by rule and decision, in the order in which they first came.
+    pub by_rule: Vec<(String, Decision, u64)>,
     /// By agent, the most frequent first. The empty name is who is not known.
     pub agents: Vec<(String, Passed)>,
     /// Agents that are not told apart because there were too many.
@@ -58,6 +60,8 @@ pub(super) struct Tally {
 
 #[derive(Debug, Default)]
 struct RuleTally {
+    /// How many others were there before.
+    place: usize,
     count: u64,
     reasons: HashMap<&'static str, u64>,
     destinations: HashMap<String, u64>,
@@ -82,7 +86,9 @@ pub struct RuleSummary {
 
 impl Tally {
     pub(super) fn count(&mut self, record: &Record) {
-        let rule = self.rules.entry((record.decision, record.rule.clone())).or_default();
+        let place = self.rules.len();
+        let new = || RuleTally { place, ..RuleTally::default() };
+        let rule = self.rules.entry((record.decision, record.rule.clone())).or_insert_with(new);
         rule.count += 1;
         *self.layers.entry((record.layer, record.decision, record.reason)).or_default() += 1;
         *rule.reasons.entry(record.reason).or_default() += 1;
@@ -116,8 +122,12 @@ impl Tally {
                 Decision::Block => passed.blocked += tally.count,
             }
         }
+        let mut by_rule: Vec<_> = self.rules.iter().collect();
+        by_rule.sort_unstable_by_key(|(_, tally)| tally.place);
+        let by_rule = by_rule.into_iter().map(|((decision, rule), tally)| (rule.clone(), *decision, tally.count));
         Counts {
             layers,
+            by_rule: by_rule.collect(),
             rules: by_sum(rules.into_iter().map(|(rule, passed)| (rule.to_owned(), passed))),
             agents: by_sum(self.agents.iter().map(|(agent, passed)| (agent.clone(), *passed))),
             other_agents: self.other_agents,
@@ -209,6 +219,8 @@ mod tests {
         let passed = |allowed, blocked| Passed { allowed, blocked };
         assert_eq!(counts.rules, [("web".to_owned(), passed(1, 1)), ("default".to_owned(), passed(0, 1))]);
         assert_eq!(counts.agents, [("b".to_owned(), passed(0, 2)), ("a".to_owned(), passed(1, 0))]);
+        let expected = [("web", Decision::Allow, 1), ("web", Decision::Block, 1), ("default", Decision::Block, 1)];
+        assert_eq!(counts.by_rule, expected.map(|(rule, decision, count)| (rule.to_owned(), decision, count)));
         for at in 0..2_000 {
             tally.count(&Record { agent: format!("{at}"), ..record("web", "x.example A", Decision::Allow) });
         }

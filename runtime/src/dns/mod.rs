@@ -6,6 +6,7 @@
 mod answer;
 mod cache;
 mod clock;
+mod examine;
 mod filter;
 mod judge;
 mod message;
@@ -16,6 +17,7 @@ mod svcb;
 mod upstream;
 
 pub use clock::Clock;
+pub use examine::{Unusable, examine};
 pub use filter::{Filter, OnAnswer, Told};
 pub use resolver::{ResolveError, Resolver};
 pub use serve::Limits;

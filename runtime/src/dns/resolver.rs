@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
+use outcall_schema::api::dns::{CacheEntry, CacheStatus};
 use outcall_schema::decision::RuleIndex;
 use outcall_schema::host::Host;
 use outcall_schema::reason::Reason;
@@ -15,9 +16,9 @@ use super::answer::Answer;
 use super::cache::{Cache, Key};
 use super::clock::Clock;
 use super::judge::{Judgement, judge};
-use super::message::wire;
+use super::message::{type_name, wire};
 use super::upstream::{Failure, Upstreams};
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Reach};
 use crate::snapshot::Snapshot;
 
 /// Questions that may be on their way at once. Each holds a socket and a buffer of 64 KiB.
@@ -141,6 +142,41 @@ impl Resolver {
             true if visible.held_back => Err(ResolveError::Private { rule: allowed.rule }),
             true => Err(ResolveError::NotFound),
         }
+    }
+
+    /// The resolvers that are asked, in the operator's order.
+    pub fn upstreams(&self) -> Vec<String> {
+        self.shared.upstreams.names()
+    }
+
+    /// How the cache stands.
+    pub fn cache(&self) -> CacheStatus {
+        self.shared.cache.status()
+    }
+
+    /// What is kept, by name and type.
+    pub fn cached_answers(&self) -> Vec<CacheEntry> {
+        let now = self.shared.clock.now();
+        let entry = |((name, rtype), answer): (Key, Arc<Answer>)| CacheEntry {
+            name: name.to_string(),
+            record_type: type_name(rtype),
+            code: answer.rcode.to_string(),
+            addresses: answer.visible(Reach::PrivateToo).addresses.iter().map(ToString::to_string).collect(),
+            expires_in_secs: answer.ttl.saturating_sub(answer.age(now)).as_secs(),
+        };
+        let mut entries: Vec<CacheEntry> = self.shared.cache.entries().map(entry).collect();
+        entries.sort_unstable();
+        entries
+    }
+
+    /// Lets go of all answers that are kept; says how many there were.
+    pub fn flush_cache(&self) -> usize {
+        self.shared.cache.clear()
+    }
+
+    /// An answer from the cache that could be used, without using it.
+    pub(super) fn kept(&self, key: &Key) -> Option<Arc<Answer>> {
+        self.shared.cache.peek(key, self.shared.clock.now())
     }
 
     /// A fresh answer from the cache.

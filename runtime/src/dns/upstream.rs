@@ -83,6 +83,11 @@ impl Upstreams {
         Upstreams { servers, answered: AtomicUsize::new(0), dialer }
     }
 
+    /// Who is asked, in the operator's order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.servers.iter().map(ToString::to_string).collect()
+    }
+
     /// Asks one upstream after the other until one answers.
     pub(super) async fn ask(&self, name: &WireName, rtype: Rtype, clock: &Clock) -> Result<Answer, Failure> {
         let question = Question { name, rtype, clock };

@@ -8,8 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use outcall_schema::api::agents::{Agent, AgentKind};
 use outcall_schema::artifact::manifest::{RuleRow, file};
 use outcall_schema::egress::EgressMode;
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -25,7 +26,7 @@ use super::maps::Maps;
 use super::mounts::Outside;
 use super::{Options, SandboxError, intercepting, ruleset, summary};
 use crate::api::{self, Api, Place, Socket};
-use crate::audit::Audit;
+use crate::audit::{Audit, rfc3339};
 use crate::dial::Dialer;
 use crate::direct::Direct;
 use crate::dns::{Filter, Resolver};
@@ -265,6 +266,14 @@ impl Enforcing<'_> {
 }
 
 impl Enforcing<'_> {
+    /// The one agent, as the operator's API tells of it.
+    fn agent(&self) -> Agent {
+        let name = self.options.name.clone();
+        let attached_at = rfc3339(SystemTime::now());
+        let kind = AgentKind::Sandbox;
+        Agent { agent: name.clone(), name, kind, port: None, mac: None, ipv4: None, ipv6: None, attached_at }
+    }
+
     /// Answers names and carries connections until one of the listeners fails.
     async fn serve(
         &self,
@@ -290,6 +299,8 @@ impl Enforcing<'_> {
             changes: proxy::Changes::default(),
             limits: proxy::Limits { body_bytes: self.options.body_cap_bytes, ..proxy::Limits::default() },
         };
+        let dns_listening = udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let proxy_listening = proxy.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         // Nobody asks for an orderly end: when the command is gone, so is everybody who could be waiting.
         let (_keep, shutdown) = watch::channel(false);
         let mut serving = JoinSet::new();
@@ -298,7 +309,11 @@ impl Enforcing<'_> {
             serving.spawn(proxy::serve(listener, Mode::Either, context.clone(), shutdown.clone()));
         }
         if let Some(operator) = &self.operator {
-            serving.spawn(api::serve(operator.try_clone()?, Api { interception: self.interception.clone() }));
+            let api = Api::new(Arc::clone(&self.policy), self.audit.clone(), context.resolver.clone())
+                .listening(dns_listening, proxy_listening)
+                .intercepting(self.interception.clone())
+                .of_sandbox(self.agent());
+            serving.spawn(api::serve(operator.try_clone()?, api));
         }
         match serving.join_next().await {
             Some(Ok(Err(error))) => Err(error),

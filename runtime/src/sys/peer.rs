@@ -7,6 +7,44 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// `SO_PEERPIDFD` of asm-generic/socket.h, which Linux has since 6.5.
 const SO_PEERPIDFD: libc::c_int = 77;
 
+/// `SO_PEERGROUPS` of asm-generic/socket.h.
+const SO_PEERGROUPS: libc::c_int = 59;
+/// As many groups as a process can have (`NGROUPS_MAX` of linux/limits.h).
+const GROUPS_MAX: usize = 65_536;
+
+/// The supplementary groups that the process which connected had then.
+///
+/// # Errors
+/// What getsockopt(2) says.
+pub fn groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
+    let mut groups = vec![0_u32; 32];
+    loop {
+        let room = groups.len() * size_of::<u32>();
+        let mut length = libc::socklen_t::try_from(room).unwrap_or(0);
+        // SAFETY: the kernel writes at most `length` bytes to `groups`, which has that many, and the length to `length`.
+        let done = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let length = usize::try_from(length).unwrap_or(0) / size_of::<u32>();
+        if done == 0 {
+            groups.truncate(length);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        // It says how much room it takes.
+        if error.raw_os_error() != Some(libc::ERANGE) || groups.len() >= GROUPS_MAX {
+            return Err(error);
+        }
+        groups.resize(length.clamp(groups.len() + 1, GROUPS_MAX), 0);
+    }
+}
+
 /// A descriptor of the process that connected. It stays that process's, also when another gets its number.
 ///
 /// # Errors
@@ -37,6 +75,16 @@ pub fn process(socket: impl AsFd) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_groups_of_the_other_end_are_this_process_s() {
+        let (left, _right) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut mine: Vec<u32> = rustix::process::getgroups().unwrap().iter().map(|group| group.as_raw()).collect();
+        let mut theirs = groups(&left).unwrap();
+        mine.sort_unstable();
+        theirs.sort_unstable();
+        assert_eq!(theirs, mine);
+    }
 
     #[test]
     fn the_other_end_of_a_pair_is_this_process() {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The answer of `GET ca/status`. Without an authority there is none, but 404.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CaStatus {
     /// Whether it can sign now: its time has come and is not over.
     pub loaded: bool,

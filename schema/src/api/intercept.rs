@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The counters of one day in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Today {
     /// Requests inside TLS that were decided on.
     pub intercepted_today: u64,
@@ -13,6 +14,7 @@ pub struct Today {
 
 /// The answer of `GET proxy/intercept`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct InterceptStatus {
     /// Whether there is an authority, so that TLS can be looked into.
     pub ca_loaded: bool,
@@ -27,6 +29,7 @@ pub struct InterceptStatus {
 
 /// The answer of `POST proxy/intercept/cache/flush`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Flushed {
     /// How many certificates were let go of.
     pub evicted: usize,

@@ -11,9 +11,7 @@ const MAGIC: &[u8; 8] = b"OUTCBNDL";
 /// The format version. Changelog: 1, the first.
 const VERSION: u32 = 1;
 /// The files that there may be, in this order; the last may be missing.
-const NAMES: [&str; 5] = [file::MANIFEST, file::NFT, file::DNS, file::PROXY, SIGNATURE];
-/// The signature over the manifest, which not every policy has.
-const SIGNATURE: &str = "manifest.sig";
+const NAMES: [&str; 5] = [file::MANIFEST, file::NFT, file::DNS, file::PROXY, file::SIGNATURE];
 /// Those that there must be.
 const REQUIRED: usize = 4;
 

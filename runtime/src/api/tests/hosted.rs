@@ -1,0 +1,225 @@
+//! What is passed on to a host, and what comes back from it.
+
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+
+use outcall_schema::api::UPLOAD_TYPE;
+use outcall_schema::api::agents::{Agent, AgentKind, AgentRow, Attach, Attached, Detach, Detached};
+use outcall_schema::api::bridge::Bridge;
+use outcall_schema::api::load::Loaded;
+use outcall_schema::artifact::bundle::Bundle;
+
+use super::*;
+
+/// A host that does nothing but remember what it was asked for.
+#[derive(Default)]
+pub(super) struct Recorded {
+    asked: Mutex<Vec<String>>,
+    fails: Option<Failed>,
+}
+
+impl Recorded {
+    pub(super) fn host() -> Arc<dyn Host> {
+        Arc::new(Recorded::default())
+    }
+
+    fn done<T: Send + 'static>(&self, asked: String, data: T) -> Later<'_, T> {
+        self.asked.lock().unwrap().push(asked);
+        let done = self.fails.clone().map_or(Ok(data), Err);
+        Box::pin(async { done })
+    }
+}
+
+fn bridge(up: bool) -> Bridge {
+    Bridge {
+        name: "outcall0".to_owned(),
+        up,
+        index: Some(7),
+        nftables: true,
+        mac: None,
+        mtu: Some(1500),
+        gateways: vec!["10.200.0.1/24".to_owned()],
+        agents: 1,
+    }
+}
+
+fn loaded() -> Loaded {
+    Loaded {
+        files_loaded: 1,
+        rules_loaded: 3,
+        warnings: Vec::new(),
+        policy_digest: "sha256:1".to_owned(),
+        replaced_digest: "sha256:0".to_owned(),
+        connections_cut: 0,
+    }
+}
+
+fn agent() -> Agent {
+    Agent {
+        name: "web-1".to_owned(),
+        agent: "web".to_owned(),
+        kind: AgentKind::Netns,
+        port: Some("oc-web-1".to_owned()),
+        mac: None,
+        ipv4: Some(Ipv4Addr::new(10, 200, 0, 2)),
+        ipv6: None,
+        attached_at: "2026-01-01T00:00:00.000Z".to_owned(),
+    }
+}
+
+impl Host for Recorded {
+    fn bridge(&self) -> Later<'_, Bridge> {
+        self.done("bridge".to_owned(), bridge(true))
+    }
+
+    fn bridge_up(&self) -> Later<'_, Bridge> {
+        self.done("up".to_owned(), bridge(true))
+    }
+
+    fn bridge_down(&self) -> Later<'_, Bridge> {
+        self.done("down".to_owned(), bridge(false))
+    }
+
+    fn load(&self, artifacts: Bundle) -> Later<'_, Loaded> {
+        self.done(format!("load {} {}", artifacts.nft.len(), artifacts.signature.is_some()), loaded())
+    }
+
+    fn reload(&self) -> Later<'_, Loaded> {
+        self.done("reload".to_owned(), loaded())
+    }
+
+    fn rollback(&self) -> Later<'_, Loaded> {
+        self.done("rollback".to_owned(), loaded())
+    }
+
+    fn agents(&self) -> Later<'_, Vec<Agent>> {
+        self.done("agents".to_owned(), vec![agent()])
+    }
+
+    fn attach(&self, wanted: Attach) -> Later<'_, Attached> {
+        let attached = Attached {
+            name: wanted.name.clone(),
+            agent: wanted.name.clone(),
+            bridge: "outcall0".to_owned(),
+            port: "oc-1".to_owned(),
+            mac: "02:00:00:00:00:01".to_owned(),
+            ipv4: Ipv4Addr::new(10, 200, 0, 2),
+            ipv4_prefix: 24,
+            ipv4_gateway: Ipv4Addr::new(10, 200, 0, 1),
+            ipv6: None,
+            ipv6_prefix: None,
+            ipv6_gateway: None,
+            mtu: 1500,
+            resolver: Ipv4Addr::new(10, 200, 0, 1),
+            proxy_url: "http://10.200.0.1:8080".to_owned(),
+        };
+        self.done(format!("attach {}", wanted.name), attached)
+    }
+
+    fn detach(&self, wanted: Detach) -> Later<'_, Detached> {
+        self.done(format!("detach {}", wanted.name), Detached { name: wanted.name })
+    }
+
+    fn counters(&self) -> Later<'_, Vec<Counter>> {
+        self.done("counters".to_owned(), vec![Counter { name: "rule_web".to_owned(), packets: 3, bytes: 180 }])
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        self.fails.iter().map(|failed| failed.why.clone()).collect()
+    }
+}
+
+fn served(fails: Option<Failed>) -> (Served, Arc<Recorded>) {
+    let host = Arc::new(Recorded { asked: Mutex::default(), fails });
+    let behind: Arc<dyn Host> = Arc::clone(&host) as Arc<dyn Host>;
+    (Served::with(LIMITS, |api| api.of_host(behind)), host)
+}
+
+fn upload(bytes: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /api/v1/rules/artifacts HTTP/1.1\r\nHost: x\r\nContent-Type: {UPLOAD_TYPE}\r\nContent-Length: {}\r\n\r\n",
+        bytes.len()
+    );
+    [head.as_bytes(), bytes].concat()
+}
+
+#[tokio::test]
+async fn what_a_host_does_is_passed_on_answered_and_written_down() {
+    let (served, host) = served(None);
+    assert_eq!(served.data::<Bridge>("GET /api/v1/bridge").await, bridge(true));
+    assert_eq!(served.data::<Bridge>("POST /api/v1/bridge/down").await, bridge(false));
+    assert_eq!(served.data::<Bridge>("POST /api/v1/bridge/up").await, bridge(true));
+    assert_eq!(served.data::<Loaded>("POST /api/v1/rules/reload").await, loaded());
+    assert_eq!(served.data::<Loaded>("POST /api/v1/rules/rollback").await, loaded());
+    let agents: Vec<AgentRow> = served.data("GET /api/v1/agents").await;
+    assert_eq!(agents, [AgentRow { agent: agent(), allowed: 0, blocked: 0 }]);
+    assert_eq!(served.posted::<Attached>("/api/v1/agents/attach", r#"{"name":"web-1"}"#).await.name, "web-1");
+    assert_eq!(served.posted::<Detached>("/api/v1/agents/detach", r#"{"name":"web-1"}"#).await.name, "web-1");
+    // More than any other body, in pieces as they come.
+    let bundle = Bundle { nft: vec![b'x'; 3 << 20], ..Bundle::default() };
+    let (status, answer) = served.send(upload(&bundle.to_bytes())).await;
+    assert_eq!(status, 200, "{answer}");
+    let expected =
+        ["bridge", "down", "up", "reload", "rollback", "agents", "attach web-1", "detach web-1", "load 3145728 false"];
+    assert_eq!(*host.asked.lock().unwrap(), expected);
+    let noted: Vec<(String, u64)> = served
+        .log()
+        .iter()
+        .map(|line| (line["path"].as_str().unwrap().to_owned(), line["status"].as_u64().unwrap()))
+        .collect();
+    let paths = [
+        "bridge/down",
+        "bridge/up",
+        "rules/reload",
+        "rules/rollback",
+        "agents/attach",
+        "agents/detach",
+        "rules/artifacts",
+    ];
+    assert_eq!(noted, paths.map(|path| (format!("/api/v1/{path}"), 200)));
+    assert_eq!(served.log()[0]["uid"], rustix::process::getuid().as_raw());
+}
+
+#[tokio::test]
+async fn what_a_host_cannot_do_is_told_by_its_kind() {
+    for (kind, expected) in
+        [(Kind::Missing, 404), (Kind::Conflict, 409), (Kind::Unusable, 422), (Kind::Busy, 503), (Kind::Broken, 500)]
+    {
+        let (served, _) = served(Some(Failed::new(kind, "for a reason")));
+        let (status, answer) = served.send(upload(&Bundle::default().to_bytes())).await;
+        assert_eq!((status, answer.as_str()), (expected, "{\"success\":false,\"error\":\"for a reason\"}\n"));
+        assert_eq!(served.log()[0]["why"], "for a reason");
+        let (status, answer) = served.ask("GET /api/v1/ready").await;
+        assert!(status == 503 && answer.contains("for a reason"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_no_agent_has_do_not_reach_the_host() {
+    let (served, host) = served(None);
+    let long = "a".repeat(129);
+    for name in ["", " ", "..", "-a", "a/b", "é", "a\u{0}", &long] {
+        for path in ["attach", "detach"] {
+            let body = serde_json::json!({ "name": name }).to_string();
+            assert_eq!(served.post(&format!("/api/v1/agents/{path}"), &body).await.0, 400, "{name:?}");
+        }
+    }
+    assert!(host.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn of_two_uploads_at_a_time_the_second_is_told_to_wait() {
+    let (served, _) = served(None);
+    let mut first = UnixStream::connect(&served.path).await.unwrap();
+    let bytes = upload(&Bundle::default().to_bytes());
+    let (head, rest) = bytes.split_at(bytes.len() - 1);
+    first.write_all(head).await.unwrap();
+    // The first is being read once the second is refused; until then it may still be on its way.
+    let begun = Instant::now();
+    while served.send(&bytes).await.0 != 503 {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    first.write_all(rest).await.unwrap();
+    assert_eq!(super::rest(first).await.0, 200);
+    assert_eq!(served.send(&bytes).await.0, 200);
+}
