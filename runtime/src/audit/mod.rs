@@ -19,8 +19,6 @@ use crate::meters::Meters;
 pub use live::{FOLLOWERS_MAX, Follower, Heard, Line};
 pub use notice::Notice;
 pub(crate) use record::rfc3339;
-
-pub(crate) use record::rfc3339;
 pub use record::{Decision, Intercepted, Record, Timings};
 pub use tally::{Counts, Passed, RuleSummary};
 

@@ -168,6 +168,14 @@ impl Listeners {
     }
 }
 
+/// Takes the operator's socket, for members of the group as well where there is one.
+fn bound(place: &Place) -> Result<Socket, SocketError> {
+    match api::group() {
+        Some(group) => place.bind_for(group),
+        None => place.bind(),
+    }
+}
+
 /// The running daemon.
 pub struct Daemon {
     options: Options,
@@ -206,7 +214,7 @@ impl Daemon {
         gate.settle().await;
         let listeners = Listeners::bind(&network)?;
         let socket =
-            options.socket.as_deref().map(|path| Place::find(path).and_then(|place| place.bind())).transpose()?;
+            options.socket.as_deref().map(|path| Place::find(path).and_then(|place| bound(&place))).transpose()?;
         let daemon = Daemon {
             options,
             trust: Arc::new(trust),
@@ -273,8 +281,13 @@ impl Daemon {
     ) -> Result<(), DaemonError> {
         let identity: Identity = Arc::clone(&self.gate.directory) as Identity;
         let policy = Arc::clone(&self.gate.policy);
-        let dialer = Dialer::new();
+        let dialer = Dialer::measured(self.audit.meters());
         let resolver = Resolver::new(self.options.upstreams.clone(), dialer.clone());
+        let dns_listening = listeners.udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let proxy_listening = listeners.proxy.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let api = Api::new(Arc::clone(&policy), self.audit.clone(), resolver.clone())
+            .listening(dns_listening, proxy_listening)
+            .intercepting(self.interception.clone());
         let filter = Filter::new(Arc::clone(&policy), Arc::clone(&identity), self.audit.clone(), resolver.clone())
             .on_answer(Arc::clone(&self.gate) as Arc<dyn crate::dns::OnAnswer>);
         let context = Context {
@@ -317,7 +330,7 @@ impl Daemon {
         }
         if let Some(socket) = &self.socket {
             let listener = socket.listener().map_err(system("share the socket"))?;
-            let api = Api { interception: self.interception.clone() };
+            let api = api.operated_by(api::group());
             let stop = until(stopping.clone());
             serving.spawn(async move {
                 tokio::select! {
