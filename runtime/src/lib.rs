@@ -20,4 +20,5 @@ pub mod refusals;
 pub mod sandbox;
 pub mod secrets;
 pub mod snapshot;
+pub mod state;
 pub mod sys;

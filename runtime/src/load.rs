@@ -20,7 +20,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::signing::{SIGNATURES_MAX_BYTES, SignatureError};
 
 pub use outcall_schema::signing::Trust;
-pub(crate) use read::Links;
+pub(crate) use read::{Links, bounded};
 pub use trust::{TrustError, trusted};
 
 use crate::snapshot::Snapshot;

@@ -14,7 +14,6 @@ use super::LoadError;
 pub(crate) enum Links {
     /// It is followed: in directories that the operator keeps, links are how a new policy is put in place.
     Followed,
-    #[expect(dead_code, reason = "the directory of the daemon itself comes with the next change")]
     /// It is an error: in the daemon's own directory nobody else puts anything.
     Refused,
 }

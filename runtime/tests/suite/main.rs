@@ -5,3 +5,5 @@ mod filter;
 mod load;
 mod resolve;
 mod signed;
+mod state;
+mod state_crash;
