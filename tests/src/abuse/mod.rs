@@ -6,7 +6,7 @@ mod sides;
 mod wire;
 
 pub use kinds::ABUSES;
-pub use sides::{Calm, calm, proxy, server};
+pub use sides::{Calm, calm, identity, proxy, server};
 
 use std::io::{self, Error, Read, Write};
 use std::net::SocketAddr;
@@ -43,11 +43,13 @@ struct Counts {
 }
 
 impl Abuse {
-    /// Goes on until standard input ends, and says on standard output that it has begun and at last what it did.
+    /// Goes on against a server of its own until standard input ends, and says on standard output that it has begun and at last
+    /// what it did.
     ///
     /// # Errors
     /// It cannot begin.
-    pub fn run(&'static self, proxy: SocketAddr, server: SocketAddr, directory: &Path) -> io::Result<()> {
+    pub fn run(&'static self, proxy: SocketAddr, directory: &Path) -> io::Result<()> {
+        let server = sides::server(directory)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let counts = Arc::new(Counts::default());
         for _ in 0..self.connections {

@@ -41,8 +41,10 @@ rules:
     egress: { mode: intercept, allow_private_ips: true }
 "#;
 
-/// In the directory: the authority of the server, and the one that agents trust.
+/// In the directory: the authority of the servers and what they show, and the authority that agents trust.
 const SERVER_CA: &str = "server-ca.pem";
+const SERVER: &str = "server.pem";
+const SERVER_KEY: &str = "server-key.pem";
 const AGENTS_CA: &str = "agents-ca.pem";
 
 /// As many as a sandbox has.
@@ -111,25 +113,33 @@ pub fn proxy(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts a server in HTTP/2 on a thread of its own; it ends with the process.
+/// Makes what servers show and what vouches for it.
 ///
 /// # Errors
-/// Something of it cannot be set up.
-pub fn server(directory: &Path) -> io::Result<SocketAddr> {
+/// It cannot be made or written.
+pub fn identity(directory: &Path) -> io::Result<()> {
     let (ca_key, key) = (KeyPair::generate().map_err(Error::other)?, KeyPair::generate().map_err(Error::other)?);
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     std::fs::write(directory.join(SERVER_CA), ca.self_signed(&ca_key).map_err(Error::other)?.pem())?;
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).map_err(Error::other)?;
     let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(ca, ca_key)).map_err(Error::other)?;
+    std::fs::write(directory.join(SERVER), leaf.pem())?;
+    std::fs::write(directory.join(SERVER_KEY), key.serialize_pem())
+}
+
+/// Starts a server in HTTP/2 on a thread of its own; it ends with the process.
+///
+/// # Errors
+/// Something of it cannot be set up.
+pub fn server(directory: &Path) -> io::Result<SocketAddr> {
+    let leaf = CertificateDer::from_pem_file(directory.join(SERVER)).map_err(Error::other)?;
+    let key = PrivateKeyDer::from_pem_file(directory.join(SERVER_KEY)).map_err(Error::other)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?
         .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).map_err(|_| Error::other("the key"))?,
-        )
+        .with_single_cert(vec![leaf], key)
         .map_err(Error::other)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -1,8 +1,10 @@
 //! Abuses an intercepting proxy over HTTP/2 and says what that costs it, and others.
 //!
-//! `outcall-abuse [--quick] [--check]`. The proxy is a process of its own with two threads, as in a sandbox, and whoever abuses it
-//! is another with a lower priority; two agents talk to it. For each abuse a row: how long the requests of the other agent
-//! took before and meanwhile, how much memory the proxy grew by, and what was sent. `--check` fails where that is past all bounds.
+//! `outcall-abuse [--quick] [--check]`. The proxy is a process of its own, as in a sandbox; two agents talk to it. The one that
+//! abuses it, with the server that it talks to, is another process, which gets what the others leave of the processors: what it
+//! takes is not what is measured, and what the proxy does for it is. For each abuse a row: how long the requests of the other agent
+//! took before and meanwhile, what processor time the proxy took, how much memory it grew by, and what was sent. `--check` fails
+//! where a bound is passed three times, as other work on the machine slows requests down, too.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Error};
@@ -11,19 +13,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use outcall_tests::abuse::{ABUSES, calm, proxy, server};
+use outcall_tests::abuse::{ABUSES, Abuse, calm, identity, proxy, server};
 
-/// What `--check` lets pass. Where other work has the processors, a proxy that is busy waits for its turn whatever it does itself.
-const MAX_TIMES_SLOWER: f64 = 10.0;
-const ALWAYS_FINE: Duration = Duration::from_secs(2);
+/// How much longer requests of others may take, 99 in a hundred of them.
+const MAX_TIMES_SLOWER: u32 = 2;
+/// What is not measurable: a thread that wakes while others have all processors may wait for the end of a slice, which is up to
+/// 3 ms with the kernel's usual settings, and mostly under 1 ms.
+const NOISE: Duration = Duration::from_millis(1);
+/// How much the proxy may grow by.
 const MAX_GROWTH_KIB: u64 = 384 << 10;
+/// How often a row is measured until it is within bounds.
+const ATTEMPTS: usize = 3;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["proxy", directory] => proxy(Path::new(directory)),
-        ["abuse", name, proxy, server, directory] => abuse(name, proxy, server, directory),
+        ["abuse", name, proxy, directory] => abuse(name, proxy, directory),
         options if options.iter().all(|option| ["--quick", "--check"].contains(option)) => {
             return run(options.contains(&"--quick"), options.contains(&"--check"));
         }
@@ -42,14 +49,13 @@ fn finish(done: io::Result<()>) -> ExitCode {
     }
 }
 
-fn abuse(name: &str, proxy: &str, server: &str, directory: &str) -> io::Result<()> {
+fn abuse(name: &str, proxy: &str, directory: &str) -> io::Result<()> {
     let abuse = ABUSES.iter().find(|abuse| abuse.name == name).ok_or_else(|| Error::other("no such abuse"))?;
-    let parse = |address: &str| address.parse::<SocketAddr>().map_err(Error::other);
-    abuse.run(parse(proxy)?, parse(server)?, Path::new(directory))
+    abuse.run(proxy.parse::<SocketAddr>().map_err(Error::other)?, Path::new(directory))
 }
 
 fn run(quick: bool, check: bool) -> ExitCode {
-    let lasts = if quick { Duration::from_secs(1) } else { Duration::from_secs(8) };
+    let lasts = if quick { Duration::from_secs(2) } else { Duration::from_secs(8) };
     match measure(lasts) {
         Ok((table, fine)) => {
             print!("{table}");
@@ -99,6 +105,15 @@ impl Proxy {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).ok_or_else(|| Error::other("no VmRSS"))
     }
+
+    /// Processor time so far.
+    fn processor(&self) -> io::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.0.id()))?;
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        // The kernel shows them in hundredths of a second on every common machine.
+        Ok(Duration::from_millis(10 * ticks))
+    }
 }
 
 /// Half of them took no longer, and 99 in a hundred.
@@ -114,23 +129,59 @@ fn ms(time: Duration) -> f64 {
 
 fn measure(lasts: Duration) -> io::Result<(String, bool)> {
     let directory = tempfile::tempdir()?;
+    identity(directory.path())?;
     let server = server(directory.path())?;
     let mut table = String::from(
-        "| abuse | p50 before | p50 | p99 before | p99 | requests of others | memory before | most | what it got |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|---|\n",
+        "| abuse | p50 before | p50 | p99 before | p99 | requests of others | the proxy's processors before | | memory before | most | what it got |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
     );
     let mut fine = true;
     for abuse in ABUSES {
-        let proxy = Proxy::start(directory.path())?;
-        let client = calm(proxy.calm, server, directory.path())?;
+        let mut row = Row::measure(abuse, lasts, server, directory.path())?;
+        for _ in 1..ATTEMPTS {
+            if !row.is_fine() {
+                let again = Row::measure(abuse, lasts, server, directory.path())?;
+                row = if again.during.1 < row.during.1 || again.is_fine() { again } else { row };
+            }
+        }
+        fine &= row.is_fine();
+        let _ = writeln!(table, "{row}");
+        eprintln!("{}: done", abuse.name);
+    }
+    Ok((table, fine))
+}
+
+/// What an abuse costs.
+struct Row {
+    abuse: &'static Abuse,
+    before: (Duration, Duration),
+    during: (Duration, Duration),
+    requests: usize,
+    /// Processors that the proxy had, before and meanwhile.
+    processors: (f64, f64),
+    /// KiB, before and at most.
+    memory: (u64, u64),
+    got: String,
+}
+
+impl Row {
+    fn measure(abuse: &'static Abuse, lasts: Duration, server: SocketAddr, directory: &Path) -> io::Result<Row> {
+        let proxy = Proxy::start(directory)?;
+        let client = calm(proxy.calm, server, directory)?;
         client.requests(lasts / 4, || {})?;
+        let busy = |from: Duration, since: Instant| {
+            let took = proxy.processor().unwrap_or_default().saturating_sub(from);
+            took.as_secs_f64() / since.elapsed().as_secs_f64()
+        };
+        let (from, since) = (proxy.processor()?, Instant::now());
         let before = quantiles(client.requests(lasts, || {})?);
-        let memory = proxy.memory()?;
-        let hostile = Command::new("nice")
-            .args(["-n", "10"])
+        let (busy_before, memory) = (busy(from, since), proxy.memory()?);
+        // Whatever else runs goes first.
+        let hostile = Command::new("chrt")
+            .args(["--idle", "0"])
             .arg(own()?)
-            .args(["abuse", abuse.name, &proxy.hostile.to_string(), &server.to_string()])
-            .arg(directory.path())
+            .args(["abuse", abuse.name, &proxy.hostile.to_string()])
+            .arg(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -140,34 +191,44 @@ fn measure(lasts: Duration) -> io::Result<(String, bool)> {
         // It says so when it has begun, and counts when its input ends: its time is measured by us.
         lines.next().transpose()?;
         let (mut most, mut looked) = (0, Instant::now());
+        let (from, since) = (proxy.processor()?, Instant::now());
         let times = client.requests(lasts, || {
             if looked.elapsed() > Duration::from_millis(20) {
                 looked = Instant::now();
                 most = most.max(proxy.memory().unwrap_or(0));
             }
         })?;
-        let count = times.len();
-        let during = quantiles(times);
+        let processors = (busy_before, busy(from, since));
+        let requests = times.len();
         drop(hostile.0.stdin.take());
         let got = lines.next().transpose()?.unwrap_or_default();
-        drop(hostile);
-        let slower = ms(during.1) / ms(before.1).max(0.001);
-        let row_is_fine =
-            (slower <= MAX_TIMES_SLOWER || during.1 <= ALWAYS_FINE) && most.saturating_sub(memory) <= MAX_GROWTH_KIB;
-        fine &= row_is_fine;
-        let _ = writeln!(
-            table,
-            "| {}{} | {:.2} ms | {:.2} ms | {:.2} ms | {:.2} ms (x{slower:.1}) | {count} | {} MiB | {} MiB | {got} |",
-            abuse.name,
-            if row_is_fine { "" } else { " (!)" },
-            ms(before.0),
-            ms(during.0),
-            ms(before.1),
-            ms(during.1),
-            memory >> 10,
-            most >> 10,
-        );
-        eprintln!("{}: done", abuse.name);
+        Ok(Row { abuse, before, during: quantiles(times), requests, processors, memory: (memory, most), got })
     }
-    Ok((table, fine))
+
+    fn is_fine(&self) -> bool {
+        let bound = (self.before.1 * MAX_TIMES_SLOWER).max(self.before.1 + NOISE);
+        self.during.1 <= bound && self.memory.1.saturating_sub(self.memory.0) <= MAX_GROWTH_KIB
+    }
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "| {}{} | {:.2} ms | {:.2} ms | {:.2} ms | {:.2} ms (x{:.1}) | {} | {:.2} | {:.2} | {} MiB | {} MiB | {} |",
+            self.abuse.name,
+            if self.is_fine() { "" } else { " (!)" },
+            ms(self.before.0),
+            ms(self.during.0),
+            ms(self.before.1),
+            ms(self.during.1),
+            ms(self.during.1) / ms(self.before.1).max(0.001),
+            self.requests,
+            self.processors.0,
+            self.processors.1,
+            self.memory.0 >> 10,
+            self.memory.1 >> 10,
+            self.got,
+        )
+    }
 }
