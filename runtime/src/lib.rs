@@ -19,6 +19,7 @@ pub mod redact;
 pub mod refusals;
 pub mod sandbox;
 pub mod secrets;
+pub mod shares;
 pub mod snapshot;
 pub mod state;
 pub mod sys;

@@ -24,6 +24,7 @@ use outcall_runtime::dns::Resolver;
 use outcall_runtime::identity::OneAgent;
 use outcall_runtime::load::{Authority, Trust, from_dir};
 use outcall_runtime::proxy::{Context, Limits, Mode, serve};
+use outcall_runtime::shares::Shares;
 use outcall_runtime::snapshot::in_force;
 use outcall_tests::fixtures::dns::Responder;
 use outcall_tests::fixtures::{world, zone};
@@ -179,6 +180,7 @@ fn context() -> Context {
         dialer: Dialer::new(),
         interception: None,
         changes: outcall_runtime::proxy::Changes::default(),
+        shares: Shares::default(),
         limits: Limits::default(),
     }
 }

@@ -34,6 +34,7 @@ use crate::load::{self, Artifacts, Authority, LoadError};
 use crate::proxy::{self, Context, Mode};
 use crate::refusals::{Refusals, Way};
 use crate::secrets::{Secrets, Sources};
+use crate::shares::{Shares, workers};
 use crate::snapshot::in_force;
 use crate::sys::{descriptors, privilege};
 
@@ -131,8 +132,11 @@ fn system(step: &'static str) -> impl Fn(io::Error) -> DaemonError {
 /// See [`DaemonError`].
 pub fn run(options: Options) -> Result<(), DaemonError> {
     privilege::keep_confidence().map_err(system("keep secrets out of core dumps"))?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system("start the runtime"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
     runtime.block_on(async {
         let (daemon, listeners) = Daemon::start(options).await?;
         daemon.live(listeners).await
@@ -300,6 +304,7 @@ impl Daemon {
             direct: Direct::default(),
             interception: self.interception.clone(),
             changes: self.gate.changes().into(),
+            shares: Shares::default(),
             limits: proxy::Limits { body_bytes: self.options.body_cap_bytes, ..proxy::Limits::default() },
         };
         let until = |mut stopping: watch::Receiver<bool>| async move {

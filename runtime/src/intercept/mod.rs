@@ -25,11 +25,12 @@ pub use counters::{Counted, Counters};
 pub use failures::Failures;
 pub use leaves::{Leaf, LeafTtl, Leaves};
 pub use pool::Pool;
-pub use room::{Room, Rooms};
+pub use room::{Room, Rooms, StreamPlace};
 pub use trust::Trust;
 pub use upstream::Upstreams;
 
 use crate::secrets::Secrets;
+use crate::shares::Share;
 
 /// Everything that intercepting a connection takes.
 #[derive(Debug, Clone)]
@@ -68,18 +69,17 @@ impl Interception {
         Interception { secrets, ..self }
     }
 
-    /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens on a thread where nobody
-    /// waits for another; one that is kept is there at once.
+    /// The leaf for a host. Under an authority with RSA minting takes milliseconds, so it happens aside and is charged to `share`;
+    /// one that is kept is there at once.
     ///
     /// # Errors
     /// As [`Leaves::leaf`].
-    pub async fn leaf(&self, host: &Host) -> Result<Arc<Leaf>, CaError> {
+    pub async fn leaf(&self, host: &Host, share: &Arc<Share>) -> Result<Arc<Leaf>, CaError> {
         if let Some(kept) = self.leaves.kept(host) {
             return Ok(kept);
         }
         let (leaves, host) = (Arc::clone(&self.leaves), host.clone());
-        let minted = tokio::task::spawn_blocking(move || leaves.leaf(&host)).await;
-        minted.unwrap_or(Err(CaError::Making))
+        share.aside(move || leaves.leaf(&host)).await.unwrap_or(Err(CaError::Making))
     }
 
     /// What was seen today.

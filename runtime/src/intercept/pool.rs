@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,11 +16,13 @@ use h2::client::{Builder, SendRequest};
 use outcall_schema::host::Host;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::client::TlsStream;
 
 use super::paced::{OF_SERVERS, Paced};
+use super::room::Room;
 use super::upstream::Protocol;
+use crate::shares::Share;
 
 /// How long an unused connection is kept. Common servers close theirs after 60 to 75 s.
 const IDLE: Duration = Duration::from_secs(50);
@@ -29,6 +32,10 @@ const SWEEP: Duration = Duration::from_secs(10);
 const MAX_OF_AGENT: usize = 64;
 /// What a server may send ahead on one stream, in bytes: 10 MB/s over 50 ms.
 const STREAM_WINDOW: u32 = 512 << 10;
+/// The same once the agent has many requests under way, which need not be fast each: enough for a server that is next door.
+const NARROW_WINDOW: u32 = 64 << 10;
+/// How long it is waited before a change of settings is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How many requests share one connection.
 const MAX_STREAMS: u32 = 64;
 /// The same on one connection: enough for all streams, or those whose clients do not read on would hold up the others.
@@ -159,12 +166,19 @@ impl Pool {
         Arc::clone(&kept.dialling)
     }
 
-    /// Begins HTTP/2 on a connection and keeps it to be shared.
+    /// Begins HTTP/2 on a connection and keeps it to be shared. What drives it is charged to `share`, and what it holds depends on
+    /// what else there is in the agent's `room`.
     ///
     /// # Errors
     /// What the connection says.
-    pub async fn share(&self, place: &Place, stream: TlsStream<TcpStream>) -> Result<Seat, h2::Error> {
-        let shared = Shared::begin(stream).await?;
+    pub async fn share(
+        &self,
+        place: &Place,
+        stream: TlsStream<TcpStream>,
+        share: &Arc<Share>,
+        room: Arc<Room>,
+    ) -> Result<Seat, h2::Error> {
+        let shared = Shared::begin(stream, share, room).await?;
         // Nobody else has it yet, so there is a seat.
         let seat = shared.take_seat();
         self.keep(place, |kept| kept.h2.push(shared));
@@ -229,11 +243,14 @@ struct State {
 }
 
 impl Shared {
-    async fn begin(stream: TlsStream<TcpStream>) -> Result<Shared, h2::Error> {
+    async fn begin(stream: TlsStream<TcpStream>, share: &Arc<Share>, room: Arc<Room>) -> Result<Shared, h2::Error> {
+        let window = |crowded: bool| if crowded { NARROW_WINDOW } else { STREAM_WINDOW };
+        let mut crowded = room.crowded();
+        let mut said = *crowded.borrow_and_update();
         let mut builder = Builder::new();
         builder
             .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
+            .initial_window_size(window(said))
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEAD_BYTES)
             .max_send_buffer_size(SEND_BUFFER);
@@ -243,7 +260,7 @@ impl Shared {
         let state = Arc::new(state);
         let (known, extended) = watch::channel(None);
         let (driven, asking) = (Arc::clone(&state), requests.clone());
-        tokio::spawn(async move {
+        tokio::spawn(Arc::clone(share).run(async move {
             let pings = connection.ping_pong();
             let settled = async move {
                 // A server's settings come before anything else it says (RFC 9113, section 3.4).
@@ -255,12 +272,23 @@ impl Shared {
                 drop(asking);
                 std::future::pending::<()>().await;
             };
-            tokio::select! {
-                // Why a connection ended is told to each of its streams.
-                _ = connection => driven.closed.store(true, Ordering::Relaxed),
-                () = settled => {}
+            let mut settled = pin!(settled);
+            let _room = room;
+            let mut wanted = said;
+            loop {
+                tokio::select! {
+                    // Why a connection ended is told to each of its streams.
+                    _ = &mut connection => return driven.closed.store(true, Ordering::Relaxed),
+                    () = &mut settled => {}
+                    Ok(()) = crowded.changed() => wanted = *crowded.borrow_and_update(),
+                    // The settings cannot change again before the server has acknowledged the last ones.
+                    () = sleep(AGAIN), if wanted != said => {}
+                }
+                if wanted != said && connection.set_initial_window_size(window(wanted)).is_ok() {
+                    said = wanted;
+                }
             }
-        });
+        }));
         Ok(Shared { requests, state, extended })
     }
 

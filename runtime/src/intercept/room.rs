@@ -5,13 +5,17 @@
 //! more than one agent is to have of a machine that it shares with others.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// How many requests of one agent are under way at a time in HTTP/2. 512: four connections at their limit. Each may hold
-/// up to the window of a stream to a server, 512 KiB, so all of them 256 MiB.
+/// up to the window of a stream to a server.
 const MAX_STREAMS: usize = 512;
+/// From so many on, windows to servers are narrow; see [`super::pool`]. A page has some 30 under way at a time.
+const CROWD: usize = 33;
+/// From so few on they are wide again.
+const NO_CROWD: usize = 16;
 /// How much of bodies is kept at a time to be judged, in KiB: 64 bodies at the cap that is usual.
 const MAX_KEPT_KIB: u32 = 64 << 10;
 
@@ -39,14 +43,16 @@ impl Rooms {
 /// What one agent has room for.
 #[derive(Debug)]
 pub struct Room {
-    streams: Arc<Semaphore>,
+    streams: Mutex<usize>,
+    crowded: watch::Sender<bool>,
     kept_kib: Arc<Semaphore>,
 }
 
 impl Default for Room {
     fn default() -> Room {
         Room {
-            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            streams: Mutex::default(),
+            crowded: watch::Sender::new(false),
             kept_kib: Arc::new(Semaphore::new(MAX_KEPT_KIB as usize)),
         }
     }
@@ -54,8 +60,25 @@ impl Default for Room {
 
 impl Room {
     /// Room for one more request in HTTP/2, if there is any.
-    pub fn stream(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.streams).try_acquire_owned().ok()
+    pub fn stream(self: &Arc<Room>) -> Option<StreamPlace> {
+        let mut streams = self.streams();
+        if *streams >= MAX_STREAMS {
+            return None;
+        }
+        *streams += 1;
+        if *streams >= CROWD {
+            self.crowded.send_if_modified(|crowded| !std::mem::replace(crowded, true));
+        }
+        Some(StreamPlace { room: Arc::clone(self) })
+    }
+
+    /// Whether so many requests are under way that each of them is to hold less.
+    pub fn crowded(&self) -> watch::Receiver<bool> {
+        self.crowded.subscribe()
+    }
+
+    fn streams(&self) -> MutexGuard<'_, usize> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Room for a body of up to so many bytes, once there is. Whoever has it goes on without whoever waits: an agent that fills
@@ -63,6 +86,22 @@ impl Room {
     pub async fn body(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(MAX_KEPT_KIB).min(MAX_KEPT_KIB);
         Arc::clone(&self.kept_kib).acquire_many_owned(kib).await.ok()
+    }
+}
+
+/// The place of one request in HTTP/2; free again when this is dropped.
+#[derive(Debug)]
+pub struct StreamPlace {
+    room: Arc<Room>,
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let mut streams = self.room.streams();
+        *streams = streams.saturating_sub(1);
+        if *streams <= NO_CROWD {
+            self.room.crowded.send_if_modified(|crowded| std::mem::replace(crowded, false));
+        }
     }
 }
 
@@ -78,7 +117,11 @@ mod tests {
         let streams: Vec<_> = std::iter::from_fn(|| rooms.of(&one).stream()).collect();
         assert_eq!(streams.len(), MAX_STREAMS);
         assert!(rooms.of(&two).stream().is_some());
-        drop(streams);
+        assert!(*room.crowded().borrow() && !*rooms.of(&two).crowded().borrow());
+        let few: Vec<_> = streams.into_iter().take(NO_CROWD + 1).collect();
+        assert!(*room.crowded().borrow());
+        drop(few);
+        assert!(!*room.crowded().borrow());
         assert!(room.stream().is_some());
         let mut bodies = Vec::new();
         for _ in 0..64 {

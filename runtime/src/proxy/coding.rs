@@ -3,20 +3,19 @@
 //! What is forwarded are the bytes as they came; nothing of this is sent anywhere.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 use ruzstd::decoding::StreamingDecoder;
-use tokio::sync::Semaphore;
+
+use crate::shares::Share;
 
 /// The most codings one upon the other. Nobody sends two, and each multiplies what a small body can stand for.
 const MAX_CODINGS: usize = 2;
 
 /// The largest window that a decoder keeps: what RFC 9659 allows for `zstd`. That of `br` is 16 MiB at most by its format.
 const MAX_WINDOW_BYTES: u64 = 8 << 20;
-
-/// How many bodies are decoded at a time: more would not be faster, and each may take a window of memory.
-static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// How a body was encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +62,17 @@ pub fn codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Coding>
     (codings.len() <= MAX_CODINGS).then_some(codings)
 }
 
-/// Decodes on a thread where nobody waits for another.
+/// Decodes on a thread where nobody waits for another; what that takes is charged to `share`.
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) async fn decoded(codings: Vec<Coding>, body: Vec<u8>, cap: usize) -> Result<Decoded, Malformed> {
-    let _place = PLACES.acquire().await;
-    tokio::task::spawn_blocking(move || decode(&codings, body, cap)).await.unwrap_or(Err(Malformed))
+pub(super) async fn decoded(
+    codings: Vec<Coding>,
+    body: Vec<u8>,
+    cap: usize,
+    share: &Arc<Share>,
+) -> Result<Decoded, Malformed> {
+    share.aside(move || decode(&codings, body, cap)).await.unwrap_or(Err(Malformed))
 }
 
 /// What a body stands for. At no step is more than `cap` bytes of it kept.

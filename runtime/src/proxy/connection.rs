@@ -19,6 +19,7 @@ use super::sniff::{Carries, sniff};
 use super::{http, raw, tunnel};
 use crate::audit::Record;
 use crate::intercept::Room;
+use crate::shares::Share;
 use crate::snapshot::Snapshot;
 
 /// How long a refused client may take to read why before its connection ends.
@@ -32,6 +33,8 @@ const LINGER_BYTES: usize = 1 << 20;
 pub(super) struct Connection {
     pub(super) context: Arc<Context>,
     pub(super) agent: Arc<str>,
+    /// What everything that is done for the agent is charged to.
+    pub(super) share: Arc<Share>,
     /// Where the connection was going before the kernel redirected it; `None` when it was meant for the proxy.
     pub(super) destination: Option<SocketAddr>,
     pub(super) shutdown: watch::Receiver<bool>,

@@ -9,6 +9,7 @@ use crate::direct::Direct;
 use crate::dns::Resolver;
 use crate::identity::Identity;
 use crate::intercept::Interception;
+use crate::shares::Shares;
 use crate::snapshot::Policy;
 
 /// How connections come to a listener.
@@ -41,6 +42,8 @@ pub struct Context {
     pub interception: Option<Interception>,
     /// Tells when what is open has to be judged again.
     pub changes: Changes,
+    /// How agents share the workers; the same for all listeners of a runtime.
+    pub shares: Shares,
     /// How much and how long.
     pub limits: Limits,
 }

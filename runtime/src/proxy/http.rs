@@ -246,7 +246,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             codings: request.codings(),
             cap: self.connection.limits().body_bytes,
         };
-        Ok(seen.judge(snapshot, subject, &addresses).await?)
+        Ok(seen.judge(&self.connection.share, snapshot, subject, &addresses).await?)
     }
 
     async fn keep(&mut self, request: &Request<'_>, body: &mut Body) -> Result<Kept, Failed> {

@@ -51,7 +51,7 @@ pub(super) async fn leaf(connection: &Connection, subject: &Subject, rule: RuleI
     let Some(interception) = &connection.context.interception else {
         return Err(Refusal::by(Reason::InterceptionUnavailable, rule));
     };
-    let minted = interception.leaf(subject.host()).await;
+    let minted = interception.leaf(subject.host(), &connection.share).await;
     minted.map_err(|error| Refusal { rule: Some(rule), ..Refusal::because(Reason::CertGenFailed, error) })
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use outcall_schema::layer::Layer;
 use outcall_schema::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -32,6 +33,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
+    context.shares.of_workers(Handle::current().metrics().num_workers());
     let context = Arc::new(context);
     let places = Arc::new(Semaphore::new(context.limits.connections));
     let agents = Agents::default();
@@ -50,8 +52,10 @@ pub async fn serve(
             reset(&stream);
             continue;
         };
+        let agent = context.identity.agent(canonical(peer));
         let connection = Connection {
-            agent: context.identity.agent(canonical(peer)),
+            share: context.shares.of(&agent),
+            agent,
             context: Arc::clone(&context),
             destination,
             shutdown: shutdown.clone(),
@@ -60,10 +64,11 @@ pub async fn serve(
         match agents.enter(&connection.agent, context.limits.connections_per_agent) {
             Some(guest) => {
                 let open = context.audit.meters().connection();
-                tasks.spawn(async move {
+                let share = Arc::clone(&connection.share);
+                tasks.spawn(share.run(async move {
                     connection.run(stream).await;
                     drop((guest, place, open));
-                });
+                }));
             }
             None => {
                 let refusal = Refusal::of(Reason::TooManyConnections);

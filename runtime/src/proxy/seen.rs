@@ -1,6 +1,7 @@
 //! Judges a request whose body was received, as far as it fits the cap.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use outcall_schema::decision::RuleIndex;
 use outcall_schema::reason::Reason;
@@ -8,6 +9,7 @@ use outcall_schema::reason::Reason;
 use super::coding::{self, Coding, Decoded};
 use super::judge::{self, BodyText, Refusal, Subject};
 use super::upstream::{self, Candidate, Found};
+use crate::shares::Share;
 use crate::snapshot::Snapshot;
 
 /// What was received of a body.
@@ -25,6 +27,7 @@ impl Seen {
     /// The addresses that the request may go to; never none.
     pub(super) async fn judge(
         self,
+        share: &Arc<Share>,
         snapshot: &Snapshot,
         subject: &mut Subject,
         addresses: &[IpAddr],
@@ -42,7 +45,7 @@ impl Seen {
         let decoded = if codings.is_empty() {
             Decoded::Content(content)
         } else {
-            let decoded = coding::decoded(codings, content, cap).await;
+            let decoded = coding::decoded(codings, content, cap, share).await;
             decoded.map_err(|error| Refusal::because(Reason::BodyDecodeFailed, error))?
         };
         subject.set_body(match decoded {

@@ -1,6 +1,7 @@
 //! Finds and dials the address that a subject may reach.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outcall_schema::decision::RuleIndex;
@@ -96,10 +97,10 @@ pub(super) async fn dial(
             let dialer = connection.context.dialer.clone();
             let timeout = connection.limits().connect;
             let private = snapshot.egress(candidate.rule).is_some_and(|egress| egress.allow_private_ips);
-            attempts.spawn(async move {
+            attempts.spawn(Arc::clone(&connection.share).run(async move {
                 let reach = Reach::from_rule(private);
                 (candidate, dialer.connect(candidate.address, reach, timeout).await)
-            });
+            }));
         }
         let stagger = async {
             match next {

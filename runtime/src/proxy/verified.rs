@@ -147,7 +147,7 @@ async fn share(
     place: &Place,
     stream: TlsStream<TcpStream>,
 ) -> Result<Seat, Refusal> {
-    match timeout(connection.limits().connect, pool.share(place, stream)).await {
+    match timeout(connection.limits().connect, pool.share(place, stream, &connection.share, connection.room())).await {
         // Nothing was read yet: the server closed when it saw how the handshake ended.
         Ok(seat) => seat.map_err(|error| Refusal::because(Reason::UpstreamHandshakeFailed, error)),
         Err(_) => Err(Refusal::because(Reason::UpstreamUnreachable, "the server was too slow")),

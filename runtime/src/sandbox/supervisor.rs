@@ -37,6 +37,7 @@ use crate::kernel::elements::Elements;
 use crate::load;
 use crate::proxy::{self, Context, Mode};
 use crate::refusals::{Refusals, Way};
+use crate::shares::{Shares, workers};
 use crate::snapshot::{Policy, Snapshot, in_force};
 use crate::sys::process::{Ended, Forked, Namespace, fork_into};
 use crate::sys::{descriptors, privilege};
@@ -45,8 +46,6 @@ use crate::sys::{descriptors, privilege};
 const WIND_DOWN: Duration = Duration::from_millis(200);
 /// Rules that the warning about `direct_ip` names.
 const DIRECT_SHOWN: usize = 5;
-/// Threads that answer and proxy. Two keep one slow lookup from standing in the way of another.
-const THREADS: usize = 2;
 
 /// Lives as the supervisor until the command has ended; tells the front how.
 pub(super) fn live(front: OwnedFd, options: &Options) -> ! {
@@ -97,7 +96,7 @@ fn supervise(front: &OwnedFd, options: &Options) -> Result<Ended, SandboxError> 
     };
     let audit = audit.map_err(step("start the log"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(step("start the runtime"))?;
@@ -297,6 +296,7 @@ impl Enforcing<'_> {
             interception: self.interception.clone(),
             // One policy from beginning to end.
             changes: proxy::Changes::default(),
+            shares: Shares::default(),
             limits: proxy::Limits { body_bytes: self.options.body_cap_bytes, ..proxy::Limits::default() },
         };
         let dns_listening = udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();

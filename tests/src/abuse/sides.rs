@@ -17,6 +17,7 @@ use outcall_runtime::dns::Resolver;
 use outcall_runtime::identity::OneAgent;
 use outcall_runtime::intercept::{Interception, LeafTtl, Leaves, Upstreams};
 use outcall_runtime::proxy::{Context, Limits, Mode, serve};
+use outcall_runtime::shares::{Shares, workers};
 use outcall_runtime::snapshot::in_force;
 use outcall_schema::ca::{Algorithm, Authority, Issuer, Wanted};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -47,8 +48,6 @@ const SERVER: &str = "server.pem";
 const SERVER_KEY: &str = "server-key.pem";
 const AGENTS_CA: &str = "agents-ca.pem";
 
-/// As many as a sandbox has.
-const THREADS: usize = 2;
 /// What one big answer has.
 const BIG: usize = 64 << 20;
 /// How long the agent that behaves thinks between its requests.
@@ -87,7 +86,7 @@ pub fn proxy(directory: &Path) -> io::Result<()> {
     std::fs::write(directory.join(AGENTS_CA), issuer.certificate().to_pem())?;
     let leaves = Leaves::new(issuer, LeafTtl::default()).map_err(Error::other)?;
     let upstreams = Upstreams::new(trusting(&directory.join(SERVER_CA))?).map_err(Error::other)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
     let context = Context {
         policy: in_force(snapshot),
         identity: Arc::new(OneAgent::named("calm")),
@@ -97,6 +96,7 @@ pub fn proxy(directory: &Path) -> io::Result<()> {
         dialer: Dialer::new(),
         interception: Some(Interception::new(leaves, upstreams)),
         changes: outcall_runtime::proxy::Changes::default(),
+        shares: Shares::default(),
         limits: Limits::default(),
     };
     let hostile = Context { identity: Arc::new(OneAgent::named("hostile")), ..context.clone() };

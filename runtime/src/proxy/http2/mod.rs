@@ -123,12 +123,12 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
                         respond.send_reset(Code::REFUSED_STREAM);
                         continue;
                     };
-                    let shared = Arc::clone(&shared);
-                    streams.spawn(async move {
+                    let (shared, share) = (Arc::clone(&shared), Arc::clone(&shared.connection.share));
+                    streams.spawn(share.run(async move {
                         let ended = Stream::new(&shared, respond).serve(request).await;
                         drop(place);
                         ended
-                    });
+                    }));
                 }
                 Some(Err(error)) => {
                     if !error.is_io() {

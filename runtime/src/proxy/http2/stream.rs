@@ -185,7 +185,7 @@ impl<'a> Stream<'a> {
         let content = kept.data.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat();
         let whole = kept.whole && content.len() <= cap;
         let seen = Seen { content, whole, codings: head.codings(), cap };
-        let judging = seen.judge(&self.snapshot, subject, &addresses);
+        let judging = seen.judge(&connection.share, &self.snapshot, subject, &addresses);
         Ok(unless_taken_back(&mut self.respond, judging).await??)
     }
 

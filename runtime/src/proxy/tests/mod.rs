@@ -37,6 +37,7 @@ use crate::direct::Direct;
 use crate::dns::Resolver;
 use crate::identity::OneAgent;
 use crate::intercept::Interception;
+use crate::shares::Shares;
 use crate::snapshot::{Snapshot, in_force};
 
 /// Longer than any step takes on a busy machine, shorter than anybody would wait.
@@ -103,6 +104,7 @@ impl World {
             direct: Direct::default(),
             interception,
             changes: changes.subscribe().into(),
+            shares: Shares::default(),
             limits,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -133,8 +135,10 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (inside, peer) = listener.accept().await.unwrap();
+        let agent = self.context.identity.agent(peer);
         let connection = Connection {
-            agent: self.context.identity.agent(peer),
+            share: self.context.shares.of(&agent),
+            agent,
             context: Arc::new(self.context.clone()),
             destination: Some(destination),
             shutdown: self.shutdown.subscribe(),
