@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outcall_schema::artifact::ArtifactError;
+use outcall_schema::artifact::bundle::Bundle;
 use outcall_schema::artifact::digest::Digest;
 use outcall_schema::artifact::dns_table::DnsTable;
 use outcall_schema::artifact::manifest::{Manifest, file};
@@ -242,6 +243,21 @@ impl Artifacts {
             return Err(LoadError::InterceptionUnavailable);
         }
         Ok(Snapshot { dns, program, manifest, nft })
+    }
+}
+
+impl TryFrom<Bundle> for Artifacts {
+    type Error = LoadError;
+
+    /// Takes over what was uploaded.
+    ///
+    /// # Errors
+    /// A file that is too large.
+    fn try_from(bundle: Bundle) -> Result<Artifacts, LoadError> {
+        let Bundle { manifest, nft, dns, proxy, signature } = bundle;
+        let required = [(file::MANIFEST, manifest), (file::NFT, nft), (file::DNS, dns), (file::PROXY, proxy)];
+        let files = required.into_iter().chain(signature.map(|bytes| (file::SIGNATURE, bytes)));
+        Artifacts::from_files(files.map(|(name, bytes)| (name.to_owned(), bytes)))
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common;
 use outcall_runtime::load::{Artifacts, Authority, LoadError, Trust, from_dir, trusted};
+use outcall_schema::artifact::bundle::Bundle;
 use outcall_schema::signing::{Signatures, SigningKey};
 
 fn rules(host: &str) -> String {
@@ -143,6 +144,18 @@ fn a_policy_that_was_handed_over_in_memory_loads_like_one_of_files() {
     let key = SigningKey::generate().unwrap();
     let error = unsigned.verify(&trust(&key), Authority::Absent).map(drop).unwrap_err();
     assert!(matches!(error, LoadError::Signature { .. }), "{error}");
+    for artifacts in [&artifacts, &unsigned] {
+        let bytes = |wanted: &str| artifacts.files().find(|(name, _)| *name == wanted).map(|(_, bytes)| bytes.to_vec());
+        let bundle = Bundle {
+            manifest: bytes("manifest.json").unwrap(),
+            nft: bytes("outcall.nft").unwrap(),
+            dns: bytes("dns.table").unwrap(),
+            proxy: bytes("proxy.prog").unwrap(),
+            signature: bytes("manifest.sig"),
+        };
+        let uploaded = Artifacts::try_from(Bundle::from_bytes(&bundle.to_bytes()).unwrap()).unwrap();
+        assert!(uploaded.files().eq(artifacts.files()));
+    }
     for name in ["manifest.json", "outcall.nft", "dns.table", "proxy.prog"] {
         let error = handed_over(|files| files.retain(|(found, _)| found != name)).unwrap_err();
         assert_eq!(error.to_string(), format!("{name} is missing"));

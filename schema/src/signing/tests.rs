@@ -285,3 +285,17 @@ proptest! {
         prop_assert!(Signatures::from_bytes(text.as_bytes()).is_err());
     }
 }
+
+/// What was signed by the first version that could is accepted by every later one.
+#[test]
+fn the_first_signature_verifies_for_ever() {
+    let manifest = include_bytes!("../../../golden/formats/signature-1/manifest.json");
+    let signature = include_bytes!("../../../golden/formats/signature-1/manifest.sig");
+    let hex = include_str!("../../../golden/formats/signature-1/public-key.hex").trim_end();
+    let bytes: [u8; 32] = std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap());
+    let key = PublicKey::of(bytes).unwrap();
+    let mut trust = Trust::unsigned();
+    trust.add_pem(&key.to_pem()).unwrap();
+    assert_eq!(trust.check(manifest, Some(signature)), Ok(vec![key.id()]));
+    assert!(trust.check(&manifest[1..], Some(signature)).is_err());
+}

@@ -10,6 +10,7 @@ pub mod facts;
 mod heads;
 pub mod mutate;
 mod redaction;
+mod signatures;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -17,7 +17,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::host::Host;
 use outcall_schema::path;
 
-use super::{Target, artifacts, authorities, codings, heads, redaction};
+use super::{Target, artifacts, authorities, codings, heads, redaction, signatures};
 use crate::fixtures::dns;
 
 const HTTP_WORDS: &[&str] = &[
@@ -196,6 +196,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
     Target { name: "bundles", seeds: bundle_seeds, words: &[], check: artifacts::bundles },
     Target { name: "authorities", seeds: authorities::seeds, words: authorities::WORDS, check: authorities::check },
+    Target { name: "signatures", seeds: signatures::seeds, words: signatures::WORDS, check: signatures::check },
     Target { name: "manifests", seeds: manifest_seeds, words: MANIFEST_WORDS, check: artifacts::manifests },
 ];
 
