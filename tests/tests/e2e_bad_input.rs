@@ -93,6 +93,39 @@ fn artifacts_of_two_policies_do_not_mix() {
 }
 
 #[test]
+fn only_what_a_trusted_key_signed_starts() {
+    let world = World::new();
+    let (dist, keys) = (artifacts(), tempfile::tempdir().unwrap());
+    let outcall = |words: &[&str]| {
+        let output = scrubbed(binary("outcall")).args(words).current_dir(keys.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let dist_text = dist.path().to_str().unwrap();
+    outcall(&["keygen", "--out", "ours"]);
+    outcall(&["keygen", "--out", "theirs"]);
+    let run = |key: &str| {
+        let mut command = world.command("outcall", 30);
+        command.args(["run", "--dns-upstream", &zone::DNS_V4.to_string(), "--artifacts", dist_text, "--trust-key"]);
+        command.arg(keys.path().join(key)).args(["--", "echo", "the command ran"]).output().unwrap()
+    };
+    check_fails(&run("ours/policy.pub"), &["manifest.sig: there is no such file"]);
+    outcall(&["sign", dist_text, "--key", "ours/policy.key"]);
+    let ran = run("ours/policy.pub");
+    assert!(ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("the command ran"), "{ran:?}");
+    check_fails(&run("theirs/policy.pub"), &["manifest.sig: it has no signature by a trusted key"]);
+    check_fails(&run("ours/policy.key"), &["policy.key: it holds a private key"]);
+    check_fails(&run("ours/nowhere"), &["ours/nowhere: cannot read it"]);
+    let signature = dist.path().join("manifest.sig");
+    let whole = std::fs::read(&signature).unwrap();
+    for at in [0, 20, 40, whole.len() - 2] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        std::fs::write(&signature, flipped).unwrap();
+        check_fails(&run("ours/policy.pub"), &["manifest.sig: "]);
+    }
+}
+
+#[test]
 fn a_policy_with_errors_starts_nothing() {
     let world = World::new();
     let rules = rules_dir(&RULES.replace("http.host", "http.hsot"));
