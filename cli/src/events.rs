@@ -53,7 +53,8 @@ pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
         let Some(data) = line.strip_prefix("data: ") else { return Heed::More };
         match serde_json::from_str::<Value>(data) {
             Ok(data) if event == "gap" => {
-                complain(format_args!("{} record(s) were lost: this reads too slowly", data["lost"]));
+                let lost = data.get("lost").and_then(Value::as_u64).unwrap_or(0);
+                complain(format_args!("{lost} record(s) were lost: this reads too slowly"));
             }
             Ok(record) if wanted(&record, args) => {
                 out.line(if args.json { data.to_owned() } else { shown(&record) });
@@ -105,12 +106,13 @@ pub(crate) fn shown(record: &Value) -> String {
 
 /// What was asked for, in a few words.
 pub(crate) fn request(request: &Value) -> String {
-    let text = |namespace: &str, name: &str| request[namespace][name].as_str();
+    let value = |namespace: &str, name: &str| request.get(namespace)?.get(name);
+    let text = |namespace: &str, name: &str| value(namespace, name)?.as_str();
     if let Some(query) = text("dns", "query") {
         return format!("{query} {}", text("dns", "record_type").unwrap_or_default());
     }
     let host = text("http", "host").or(text("network", "hostname")).or(text("tls", "sni")).or(text("network", "ip"));
-    let port = request["network"]["port"].as_u64().map(|port| format!(":{port}")).unwrap_or_default();
+    let port = value("network", "port").and_then(Value::as_u64).map(|port| format!(":{port}")).unwrap_or_default();
     let method = text("http", "method").map(|method| format!("{method} ")).unwrap_or_default();
     let path = text("http", "path").filter(|_| text("http", "method") != Some("CONNECT")).unwrap_or_default();
     match host {

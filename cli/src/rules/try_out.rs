@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use outcall_compiler::ask::condition;
 use outcall_schema::api::strict;
 use outcall_schema::layer::Layer;
@@ -13,29 +12,6 @@ use crate::Exit;
 use crate::asking::Printing;
 use crate::output::{Output, complain};
 
-/// Where a request is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct At(Layer);
-
-impl ValueEnum for At {
-    fn value_variants<'a>() -> &'a [At] {
-        const ALL: [At; 8] = {
-            let mut all = [At(Layer::Dns); 8];
-            let mut at = 0;
-            while at < 8 {
-                all[at] = At(Layer::ALL[at]);
-                at += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.0.name()))
-    }
-}
-
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The condition, in CEL
@@ -45,8 +21,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE-OR-JSON")]
     context: String,
     /// The layer that knows the fields [default: the one that follows from them]
-    #[arg(long, value_enum, value_name = "LAYER")]
-    layer: Option<At>,
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    layer: Option<Layer>,
+}
+
+fn layer(text: &str) -> Result<Layer, String> {
+    Layer::from_name(text).ok_or_else(|| format!("write one of {}", Layer::ALL.map(Layer::name).join(", ")))
 }
 
 pub(super) fn run(args: &Args, printing: Printing, out: &mut Output) -> Exit {
@@ -88,7 +68,7 @@ fn asked(args: &Args) -> Result<(Request, Layer), String> {
     let fields: Map<String, Value> = strict::read(&text)?;
     let request = Request::from_json(&fields).map_err(|error| error.to_string())?;
     let layer = match args.layer {
-        Some(At(layer)) => layer,
+        Some(layer) => layer,
         None => request.layer().map_err(|error| error.to_string())?,
     };
     request.known_at(layer).map_err(|error| error.to_string())?;
