@@ -148,7 +148,8 @@ impl Daemon {
         let answer: ApiResponse<T> = serde_json::from_slice(body)
             .map_err(|_| self.broken("what it says is not understood: is it of the same version?".to_owned()))?;
         match answer {
-            ApiResponse { success: true, data: Some(data), error: None } if status == 200 => Ok(data),
+            // With 503 it is said what is not ready.
+            ApiResponse { success: true, data: Some(data), error: None } if matches!(status, 200 | 503) => Ok(data),
             ApiResponse { success: false, data: None, error: Some(why) } => Err(NoAnswer::Refused(status, why)),
             ApiResponse { .. } => Err(self.broken("what it says contradicts itself".to_owned())),
         }

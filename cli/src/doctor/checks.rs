@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outcall_schema::api::GROUP;
 use outcall_schema::api::dns::DnsStatus;
-use outcall_schema::api::process::Health;
+use outcall_schema::api::process::{Health, Ready};
 use outcall_schema::api::{Endpoint, ca::CaStatus};
 
 use super::ports::{route_to, taken};
@@ -356,7 +356,10 @@ fn answers(server: &str) -> bool {
 fn socket(it: &Examined<'_>) -> Found {
     let path = it.daemon.socket().display();
     match it.daemon.ask::<Health>(Endpoint::Health) {
-        Ok(health) => fine(format!("version {} runs, with {} rule(s)", health.version, health.rules)),
+        Ok(health) => match it.daemon.ask::<Ready>(Endpoint::Ready) {
+            Ok(ready) if !ready.ready => missing(ready.waiting_for.join("; "), "journalctl -u outcalld"),
+            _ => fine(format!("version {} runs, with {} rule(s)", health.version, health.rules)),
+        },
         Err(NoAnswer::Refused(403, why)) => missing(why, format!("usermod -aG {GROUP} \"$USER\"")),
         Err(NoAnswer::NotRunning(_)) => missing(format!("nobody serves at {path}"), "systemctl start outcalld"),
         Err(NoAnswer::Broken(..)) if denied(it) => {

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use outcall_schema::api::agents::Attach;
+use outcall_schema::api::dns::DnsTest;
+use outcall_schema::api::evaluate::Evaluate;
+use outcall_schema::api::strict;
 use outcall_schema::artifact::bundle::Bundle;
 use outcall_schema::artifact::digest::Digest;
 use outcall_schema::artifact::dns_table::DnsTable;
@@ -10,6 +14,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::facts::Facts;
 use outcall_schema::field::FIELDS;
 use outcall_schema::layer::Layer;
+use outcall_schema::request::Request;
 
 use super::facts::Owned;
 use super::mutate::{Random, hash};
@@ -79,6 +84,26 @@ fn magic(input: &[u8]) -> [u8; 4] {
 }
 
 /// A manifest that is accepted is one that was written: reading and writing it gives the same bytes.
+/// Bodies that the operator's API reads: whatever is taken has one reading, and each field of it one form.
+pub(super) fn api_bodies(input: &[u8]) {
+    if let Ok(value) = strict::read::<serde_json::Value>(input) {
+        let again = serde_json::to_vec(&value).unwrap_or_default();
+        assert_eq!(strict::read::<serde_json::Value>(&again).as_ref(), Ok(&value));
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(input).ok(), Some(value));
+    }
+    let _ = strict::read::<DnsTest>(input);
+    let _ = strict::read::<Attach>(input);
+    let Ok(asked) = strict::read::<Evaluate>(input) else { return };
+    let Ok(request) = Request::from_json(&asked.context) else { return };
+    if let Ok(layer) = request.layer() {
+        let _ = request.known_at(layer);
+        let complete = request.complete(layer);
+        for row in FIELDS {
+            let _ = complete.facts(layer).fact(row.field);
+        }
+    }
+}
+
 pub(super) fn bundles(input: &[u8]) {
     if let Ok(bundle) = Bundle::from_bytes(input) {
         assert_eq!(bundle.to_bytes(), input, "there is one way to write a bundle");

@@ -194,6 +194,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "policies", seeds: policy_seeds, words: YAML_WORDS, check: policies },
     Target { name: "dns-tables", seeds: dns_table_seeds, words: &[], check: artifacts::dns_tables },
     Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
+    Target { name: "api-bodies", seeds: api_seeds, words: MANIFEST_WORDS, check: artifacts::api_bodies },
     Target { name: "bundles", seeds: bundle_seeds, words: &[], check: artifacts::bundles },
     Target { name: "authorities", seeds: authorities::seeds, words: authorities::WORDS, check: authorities::check },
     Target { name: "signatures", seeds: signatures::seeds, words: signatures::WORDS, check: signatures::check },
@@ -202,6 +203,14 @@ pub const TARGETS: &[Target] = &[
 
 const MANIFEST_WORDS: &[&str] =
     &["{", "}", "[", "]", "\"version\": 2", "null", "sha256:", ",", "\"rules\": []", "-1", "1e400", "\\u0000"];
+
+fn api_seeds() -> Vec<Vec<u8>> {
+    let context =
+        r#"{"context":{"http":{"host":"A.example","path":"/a?b","headers":{"x":"y"}},"network":{"port":443}}}"#;
+    [context, r#"{"name":"a.example","record_type":"A","agent":"ci","resolve":false}"#, r#"{"name":"web-1"}"#]
+        .map(|text| text.as_bytes().to_vec())
+        .to_vec()
+}
 
 fn bundle_seeds() -> Vec<Vec<u8>> {
     let bundle = |signature: Option<&[u8]>| Bundle {

@@ -292,3 +292,39 @@ async fn a_slow_client_is_told_and_neither_holds_the_others_up_nor_uses_all_plac
         assert!(status == 408 && body.contains("in time"), "{status} {body}");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_not_waited_for() {
+    let limits = Limits { request: Duration::from_millis(200), upload: Duration::from_millis(200), ..LIMITS };
+    let served = Served::with(limits, |api| api.of_host(hosted::Recorded::host()));
+    for (path, content_type) in [("dns/test", JSON_TYPE), ("rules/artifacts", outcall_schema::api::UPLOAD_TYPE)] {
+        let mut stream = UnixStream::connect(&served.path).await.unwrap();
+        let head = format!("POST /api/v1/{path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n");
+        stream.write_all(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
+        let (status, body) = rest(stream).await;
+        assert!(status == 408 && body.contains("in time"), "{path}: {status} {body}");
+    }
+    assert_eq!(served.ask("GET /api/v1/health").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_so_and_written_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let api = api(&log);
+    for (group, why) in [(true, "members of the group `outcall`"), (false, "may ask, and root")] {
+        let (mut theirs, ours) = UnixStream::pair().unwrap();
+        api.turn_away(&ours, &peer::Stranger::User { group });
+        drop(ours);
+        let mut answer = String::new();
+        theirs.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.contains(why), "{answer}");
+    }
+    api.audit.flush().unwrap();
+    let lines: Vec<Value> =
+        std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[0]["event"], &lines[0]["decision"]), (&"stranger_refused".into(), &"block".into()));
+    assert_eq!(lines[0]["pid"], std::process::id());
+    assert_eq!(api.audit.meters().strangers.total(), 2);
+}

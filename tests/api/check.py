@@ -1,0 +1,101 @@
+"""check.py OUTCALL EXAMPLES: bad input for the operator's API of one run, and its metrics read by another's parser."""
+
+import contextlib
+import os
+import pathlib
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+HERE = pathlib.Path(__file__).resolve().parent
+HOOKS = {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
+
+RULES = """version: "1"
+rules:
+  - id: no-admin
+    action: block
+    condition: http.path.startsWith("/admin")
+  - id: web
+    action: allow
+    condition: http.host.endsWith(".example")
+"""
+
+# `positive_data_acceptance`: a schema cannot say what a host name is, which layer follows from which fields, or which rules there
+# are, so some of what it allows is refused, with 400 or 404 and the reason.
+WITHOUT = "positive_data_acceptance"
+
+
+class Forwarder(socketserver.ThreadingTCPServer):
+    """Carries what speaks TCP alone to the unix socket, byte for byte."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, path):
+        self.path = path
+        super().__init__(("127.0.0.1", 0), Connection)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Connection(socketserver.BaseRequestHandler):
+    def handle(self):
+        with socket.socket(socket.AF_UNIX) as there:
+            there.connect(self.server.path)
+            back = threading.Thread(target=copy, args=(there, self.request), daemon=True)
+            back.start()
+            copy(self.request, there)
+            back.join()
+
+
+def copy(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def metrics(url):
+    with urllib.request.urlopen(url + "/metrics", timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    assert len(families) > 20, families
+    print(f"api: {len(families)} metric families")
+
+
+def main(outcall, examples):
+    with tempfile.TemporaryDirectory() as home:
+        home = pathlib.Path(home)
+        (home / "rules.yaml").write_text(RULES)
+        path = str(home / "s")
+        command = [outcall, "run", "--socket", path, "--quiet", "--dns-upstream", "127.0.0.1:9", "--rules"]
+        command += [str(home / "rules.yaml"), "--", "sh", "-c", "echo ready; read go"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+            try:
+                assert run.stdout.readline() == b"ready\n"
+                url = f"http://127.0.0.1:{Forwarder(path).server_address[1]}"
+                metrics(url)
+                with urllib.request.urlopen(url + "/api/v1/openapi.json", timeout=30) as answer:
+                    (home / "openapi.json").write_bytes(answer.read())
+                # Events have no end, so they are left out.
+                done = subprocess.run(
+                    [str(pathlib.Path(sys.executable).with_name("schemathesis")), "run", str(home / "openapi.json"),
+                     "--url", url, "--checks", "all", "--exclude-checks", WITHOUT, "--exclude-path", "/api/v1/events",
+                     "--max-examples", str(examples), "--request-timeout", "30", "--continue-on-failure",
+                     "--phases", "examples,coverage,fuzzing", "--no-color"],
+                    cwd=home, check=False, env={**os.environ, **HOOKS},
+                )
+                metrics(url)
+                assert run.poll() is None, "it still runs"
+            finally:
+                run.stdin.close()
+        return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
