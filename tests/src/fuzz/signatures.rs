@@ -22,18 +22,24 @@ pub(super) const WORDS: &[&str] = &[
 
 const MANIFEST: &[u8] = b"{\"version\": 1}\n";
 
-/// A key of this process, what trusts it, and what it signed.
-static SIGNED: LazyLock<Option<(Trust, Vec<u8>, Vec<u8>)>> = LazyLock::new(|| {
+/// What trusts a key of this process, and what that key signed.
+struct Signed {
+    trust: Trust,
+    alone: Vec<u8>,
+    with_another: Vec<u8>,
+}
+
+static SIGNED: LazyLock<Option<Signed>> = LazyLock::new(|| {
     let (key, other) = (SigningKey::generate().ok()?, SigningKey::generate().ok()?);
     let mut trust = Trust::unsigned();
     trust.add_pem(&key.public().ok()?.to_pem()).ok()?;
     let keys = [key, other];
     let alone = Signatures::make(MANIFEST, keys.get(..1)?).ok()?.to_bytes();
-    Some((trust, alone, Signatures::make(MANIFEST, &keys).ok()?.to_bytes()))
+    Some(Signed { trust, alone, with_another: Signatures::make(MANIFEST, &keys).ok()?.to_bytes() })
 });
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = SIGNED.iter().flat_map(|(_, one, two)| [one.clone(), two.clone()]).collect();
+    let mut seeds: Vec<Vec<u8>> = SIGNED.iter().flat_map(|it| [it.alone.clone(), it.with_another.clone()]).collect();
     if let Ok(key) = SigningKey::generate() {
         seeds.extend(key.public().map(|public| public.to_pem().into_bytes()));
         seeds.extend(key.to_pem().map(|private| private.as_bytes().to_vec()));
@@ -46,11 +52,11 @@ pub(super) fn check(input: &[u8]) {
     if let Ok(signatures) = Signatures::from_bytes(input) {
         assert_eq!(signatures.to_bytes(), input);
     }
-    if let Some((trust, one, _)) = SIGNED.as_ref()
+    if let Some(Signed { trust, alone, .. }) = SIGNED.as_ref()
         && trust.check(MANIFEST, Some(input)).is_ok()
     {
         let line = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
-        assert!(line(one).iter().all(|ours| line(input).contains(ours)), "a signature that nobody made");
+        assert!(line(alone).iter().all(|ours| line(input).contains(ours)), "a signature that nobody made");
     }
     let text = String::from_utf8_lossy(input);
     for key in PublicKey::all_from_pem(&text).into_iter().flatten() {
