@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
@@ -13,6 +14,7 @@ use super::chunked::Chunked;
 use super::fields::{Framing, HeadError};
 use super::incoming::Incoming;
 use super::redact::Stopped;
+use super::seen::Content;
 
 /// Why a body did not get through.
 #[derive(Debug, thiserror::Error)]
@@ -157,32 +159,55 @@ impl Body {
         cap: usize,
         idle: Duration,
     ) -> Result<Kept, BodyError> {
-        let mut kept = Kept::default();
-        let chunked = matches!(self.state, State::Chunked(_));
-        if let State::Remaining(length) = self.state {
+        let (mut raw, mut content) = (Vec::new(), None);
+        match self.state {
             // What does not come takes no memory.
-            kept.raw.reserve_exact(usize::try_from(length).unwrap_or(cap).min(cap));
+            State::Remaining(length) => raw.reserve_exact(usize::try_from(length).unwrap_or(cap).min(cap)),
+            State::Chunked(_) => content = Some(Vec::new()),
+            State::UntilClose => {}
         }
-        while !self.done() && kept.raw.len() < cap {
-            if incoming.unread().is_empty() && !self.receive(incoming, reader, idle).await? {
-                break;
+        while !self.done() && raw.len() < cap {
+            let room = cap - raw.len();
+            if incoming.unread().is_empty() {
+                if let State::Remaining(length) = self.state {
+                    let most = usize::try_from(length).unwrap_or(room).min(room);
+                    self.receive_into(&mut raw, most, reader, idle).await?;
+                    continue;
+                }
+                if !self.receive(incoming, reader, idle).await? {
+                    break;
+                }
             }
-            let room = cap - kept.raw.len();
             let next = incoming.unread();
             let next = next.get(..room).unwrap_or(next);
-            let mut content = |data: &[u8]| {
-                if chunked {
-                    kept.content.extend_from_slice(data)
+            let length = self.advance(next, &mut |data| {
+                if let Some(content) = &mut content {
+                    content.extend_from_slice(data);
                 }
-            };
-            let length = self.advance(next, &mut content)?;
-            kept.raw.extend_from_slice(incoming.unread().get(..length).unwrap_or_default());
+            })?;
+            raw.extend_from_slice(incoming.unread().get(..length).unwrap_or_default());
             incoming.consume(length);
         }
-        if !chunked {
-            kept.content.clone_from(&kept.raw);
+        Ok(Kept { raw: Raw::Bytes(raw), content, _room: None })
+    }
+
+    /// Receives more of a body of a known length, up to `most` bytes, without a buffer in between.
+    async fn receive_into(
+        &mut self,
+        raw: &mut Vec<u8>,
+        most: usize,
+        reader: &mut (impl AsyncRead + Unpin),
+        idle: Duration,
+    ) -> Result<(), BodyError> {
+        let before = raw.len();
+        match timeout(idle, reader.read_buf(&mut (&mut *raw).limit(most))).await {
+            Err(_) => return Err(BodyError::ReadTimeout),
+            Ok(Err(error)) => return Err(BodyError::Read(error)),
+            Ok(Ok(0)) => return Err(BodyError::Ended),
+            Ok(Ok(_)) => {}
         }
-        Ok(kept)
+        self.advance(raw.get(before..).unwrap_or_default(), &mut |_| {})?;
+        Ok(())
     }
 
     /// Moves what has been received already into `bytes`, so that it is sent with what stands there.
@@ -222,11 +247,64 @@ pub(super) async fn send(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The bytes as they came, to be forwarded.
-    pub(super) raw: Vec<u8>,
-    /// The content without the framing, to be judged.
-    pub(super) content: Vec<u8>,
+    pub(super) raw: Raw,
+    /// The content without the framing, to be judged, where that is something else.
+    pub(super) content: Option<Vec<u8>>,
     /// The room that it takes.
     pub(super) _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Bytes that may be judged as they are, too.
+#[derive(Debug)]
+pub(super) enum Raw {
+    Bytes(Vec<u8>),
+    Text(Arc<String>),
+}
+
+impl Default for Raw {
+    fn default() -> Raw {
+        Raw::Bytes(Vec::new())
+    }
+}
+
+impl Raw {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Raw::Bytes(bytes) => bytes,
+            Raw::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl Kept {
+    /// The content without its framing. To be asked for once.
+    pub(super) fn content(&mut self) -> Vec<u8> {
+        self.content.take().unwrap_or_else(|| self.raw.bytes().to_vec())
+    }
+
+    /// The same of a whole body without an encoding. A large one that is text is not copied to be judged.
+    pub(super) fn as_it_is(&mut self) -> Content {
+        if self.content.is_some() {
+            return Content::Bytes(self.content());
+        }
+        match std::mem::take(&mut self.raw) {
+            Raw::Text(text) => {
+                self.raw = Raw::Text(Arc::clone(&text));
+                Content::Text(text)
+            }
+            Raw::Bytes(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => {
+                    let text = Arc::new(text);
+                    self.raw = Raw::Text(Arc::clone(&text));
+                    Content::Text(text)
+                }
+                Err(error) => {
+                    self.raw = Raw::Bytes(error.into_bytes());
+                    Content::Bytes(self.content())
+                }
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -262,15 +340,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_of_a_known_length_is_kept_to_its_end_and_no_further() {
+        for text in [&b"abcdefg"[..], &b"abc\xffefg"[..]] {
+            for (cap, ahead) in (0..=8).flat_map(|cap| [(cap, 0), (cap, 3)]) {
+                let sent = [text, b"next"].concat();
+                let (first, mut reader) = sent.split_at(ahead);
+                let mut incoming = Incoming::default();
+                incoming.fill(&mut &first[..]).await.unwrap();
+                let mut body = Body::new(Framing::Length(7));
+                let mut kept = body.keep(&mut incoming, &mut reader, cap, IDLE).await.unwrap();
+                assert_eq!(kept.raw.bytes(), &text[..cap.min(7)], "{cap} {ahead}");
+                assert_eq!(body.done(), cap >= 7);
+                match kept.as_it_is() {
+                    Content::Text(same) => assert_eq!(same.as_bytes(), kept.raw.bytes()),
+                    Content::Bytes(same) => assert!(same == kept.raw.bytes() && same.contains(&0xff)),
+                }
+                let mut rest = kept.raw.bytes().to_vec();
+                body.forward(&mut incoming, &mut reader, &mut rest, IDLE).await.unwrap();
+                assert_eq!(rest, text);
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_kept_body_stops_at_the_cap_and_goes_on_from_there() {
         let chunks = "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n";
         for cap in 0..chunks.len() + 3 {
             let (mut incoming, mut reader, mut out) = (Incoming::default(), chunks.as_bytes(), Vec::new());
             let mut body = Body::new(Framing::Chunked);
-            let kept = body.keep(&mut incoming, &mut reader, cap, IDLE).await.unwrap();
+            let mut kept = body.keep(&mut incoming, &mut reader, cap, IDLE).await.unwrap();
             assert_eq!(body.done(), cap >= chunks.len());
-            assert!(kept.raw.len() <= cap && b"abcdefg".starts_with(&kept.content));
-            out.extend_from_slice(&kept.raw);
+            assert!(kept.raw.bytes().len() <= cap && b"abcdefg".starts_with(&kept.content()));
+            out.extend_from_slice(kept.raw.bytes());
             body.forward(&mut incoming, &mut reader, &mut out, IDLE).await.unwrap();
             assert_eq!(out, chunks.as_bytes());
         }

@@ -21,7 +21,7 @@ use super::incoming::Incoming;
 use super::inside::{self, Greeted, Inside};
 use super::judge::{self, Asked, BodyText, Greeting, Kind, Refusal, Subject};
 use super::request::{Form, Persistence, Request};
-use super::seen::Seen;
+use super::seen::{Content, Seen};
 use super::upstream::{self, Candidate, Found};
 use super::{enrich, refuse, tunnel, verified};
 use crate::intercept::upstream::Protocol;
@@ -180,9 +180,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
                 Err((refusal, subject)) => self.refuse(&snapshot, &subject, &request, &entry, &refusal, true).await,
             };
         }
-        let asked = asked(&request, self.connection);
-        let kind =
-            self.inside.as_ref().map_or_else(|| Kind::Request(asked.clone()), |inside| inside.kind(asked.clone()));
+        let asked = asked(&request, self.connection, &snapshot);
+        let kind = match &self.inside {
+            Some(inside) => inside.kind(asked),
+            None => Kind::Request(asked),
+        };
         let mut subject = Subject::new(&agent, host, port, kind);
         let mut body = Body::new(request.framing).counted_by(entry.body_counter());
         let mut kept = Kept::default();
@@ -240,12 +242,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
             return Ok(candidates);
         }
         *kept = self.keep(request, body).await?;
-        let seen = Seen {
-            content: std::mem::take(&mut kept.content),
-            whole: body.done(),
-            codings: request.codings(),
-            cap: self.connection.limits().body_bytes,
-        };
+        let (whole, codings, cap) = (body.done(), request.codings(), self.connection.limits().body_bytes);
+        let as_it_is = whole && codings.as_ref().is_some_and(Vec::is_empty);
+        let content = if as_it_is { kept.as_it_is() } else { Content::Bytes(kept.content()) };
+        let seen = Seen { content, whole, codings, cap };
         Ok(seen.judge(&self.connection.share, snapshot, subject, &addresses).await?)
     }
 
@@ -273,7 +273,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
     ) -> Next {
         let head = request.forwarded();
         // A short body goes out with its head, a long one is not copied for that.
-        let (short, long) = kept.raw.split_at(if kept.raw.len() <= SHORT_BYTES { kept.raw.len() } else { 0 });
+        let raw = kept.raw.bytes();
+        let (short, long) = raw.split_at(if raw.len() <= SHORT_BYTES { raw.len() } else { 0 });
         let prepared = enrich::prepare(self.connection, snapshot, subject, candidates, (&head, short)).await;
         let Prepared { candidates, first, redaction } = match prepared {
             Ok(prepared) => prepared,
@@ -384,10 +385,10 @@ impl From<Refusal> for Failed {
 }
 
 /// What conditions see of a request. A body that cannot fit the cap, or that there is none of, is known at once.
-fn asked(request: &Request<'_>, connection: &Connection) -> Asked {
+fn asked(request: &Request<'_>, connection: &Connection, snapshot: &Snapshot) -> Asked {
     let cap = connection.limits().body_bytes as u64;
     let (body_size, body) = match request.framing {
-        Framing::None | Framing::Length(0) => (0, BodyText::Text(String::new())),
+        Framing::None | Framing::Length(0) => (0, BodyText::Text(Arc::default())),
         Framing::Length(length) => {
             let body = if length > cap { BodyText::Null } else { BodyText::Pending };
             (i64::try_from(length).unwrap_or(i64::MAX), body)
@@ -397,7 +398,7 @@ fn asked(request: &Request<'_>, connection: &Connection) -> Asked {
     Asked {
         method: request.method.to_owned(),
         path: request.path.clone().into_owned(),
-        headers: request.headers(),
+        headers: judge::headers(snapshot, || request.headers()),
         body_size,
         body,
     }

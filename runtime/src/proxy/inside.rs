@@ -145,7 +145,7 @@ pub(super) async fn serve(connection: &mut Connection, stream: &mut TcpStream, g
         }
     };
     let Kind::Tunnel(greeting) = subject.kind.clone() else { return };
-    let inside = Inside { host: subject.host().clone(), port: subject.port, greeting };
+    let inside = Inside { host: subject.host().clone(), port: subject.port, greeting: Arc::new(greeting) };
     match protocol {
         Protocol::Http11 => {
             let (reader, writer) = tokio::io::split(accepted);
@@ -196,7 +196,7 @@ fn failed(error: &io::Error) -> Refusal {
 pub(super) struct Inside {
     host: Host,
     port: u16,
-    greeting: Greeting,
+    greeting: Arc<Greeting>,
 }
 
 impl Inside {
@@ -218,7 +218,7 @@ impl Inside {
     }
 
     pub(super) fn kind(&self, asked: Asked) -> Kind {
-        Kind::Inside(asked, self.greeting.clone())
+        Kind::Inside(asked, Arc::clone(&self.greeting))
     }
 
     /// Writes the record of what was no request.

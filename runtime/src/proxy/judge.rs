@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::string::FromUtf8Error;
+use std::sync::Arc;
 
 use outcall_schema::addr;
 use outcall_schema::decision::{Action, Outcome, RuleIndex, Verdict};
@@ -57,8 +58,8 @@ pub(super) struct Asked {
 pub(super) enum BodyText {
     /// Not read yet.
     Pending,
-    /// Read.
-    Text(String),
+    /// Read. The bytes may be the very ones that go to the server.
+    Text(Arc<String>),
     /// Not within the cap: null.
     Null,
 }
@@ -118,7 +119,7 @@ pub(super) enum Kind {
     /// A request in the clear, at the http layer.
     Request(Asked),
     /// A request inside TLS that we terminated, at the https layer, with what the ClientHello said.
-    Inside(Asked, Greeting),
+    Inside(Asked, Arc<Greeting>),
     /// Bytes of no known protocol, at the network layer. The host is an address.
     Raw,
 }
@@ -205,6 +206,11 @@ pub(super) enum Judged {
     Inside(RuleIndex),
     /// To be asked again when more is known.
     Undecided,
+}
+
+/// The header fields of a request as conditions see them, where any looks at them.
+pub(super) fn headers(snapshot: &Snapshot, headers: impl FnOnce() -> Headers) -> Headers {
+    if snapshot.program.reads(Layer::Https, Field::HttpHeaders) { headers() } else { Headers::default() }
 }
 
 /// Judges before the address is known. What is refused here is never resolved.
@@ -388,5 +394,5 @@ pub(super) fn unseen_body(snapshot: &Snapshot, subject: &Subject, address: Optio
 pub(super) fn text(content: Vec<u8>) -> BodyText {
     // Whether all is valid is found out many bytes at a time, what of it is not one by one.
     let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
-    BodyText::Text(String::from_utf8(content).unwrap_or_else(lossy))
+    BodyText::Text(Arc::new(String::from_utf8(content).unwrap_or_else(lossy)))
 }

@@ -12,9 +12,16 @@ use super::upstream::{self, Candidate, Found};
 use crate::shares::Share;
 use crate::snapshot::Snapshot;
 
+/// The bytes of a body.
+pub(super) enum Content {
+    Bytes(Vec<u8>),
+    /// All of it, without an encoding, and valid text.
+    Text(Arc<String>),
+}
+
 /// What was received of a body.
 pub(super) struct Seen {
-    pub(super) content: Vec<u8>,
+    pub(super) content: Content,
     /// Whether that is all of it.
     pub(super) whole: bool,
     /// How it is encoded; `None` where that is not known.
@@ -37,6 +44,13 @@ impl Seen {
             Found::Undecided | Found::Inside(_) => Err(Refusal::of(Reason::NoRuleAllows)),
         };
         let Seen { content, whole, codings, cap } = self;
+        let content = match content {
+            Content::Bytes(content) => content,
+            Content::Text(text) => {
+                subject.set_body(BodyText::Text(text));
+                return judged(subject);
+            }
+        };
         let Some(codings) = codings.filter(|_| whole) else {
             let enriching =
                 |subject: &Subject, candidate: &Candidate| judge::enriching(snapshot, subject, candidate.address.ip());

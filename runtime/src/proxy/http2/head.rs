@@ -4,6 +4,8 @@
 //! ones in their order, without those that are for one hop alone. What an HTTP/1.1 request is refused for, this one is
 //! too; the frames, their compression and the pseudo-header fields are checked by `h2` (RFC 9113, section 8.1.1).
 
+use std::sync::Arc;
+
 use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::request::Parts;
@@ -74,24 +76,19 @@ impl Head {
         Ok(Head { method, authority, path, length, ends, websocket, fields: headers })
     }
 
-    /// What conditions see. A body that cannot fit the cap, or that there is none of, is known at once.
-    pub(super) fn asked(&self, cap: usize) -> Asked {
+    /// What conditions see, with the header fields where any condition looks at them. A body that cannot fit the cap, or that there
+    /// is none of, is known at once.
+    pub(super) fn asked(&self, cap: usize, headers: Headers) -> Asked {
         let (body_size, body) = match self.length {
-            _ if self.ends || self.websocket => (0, BodyText::Text(String::new())),
-            Some(0) => (0, BodyText::Text(String::new())),
+            _ if self.ends || self.websocket => (0, BodyText::Text(Arc::default())),
+            Some(0) => (0, BodyText::Text(Arc::default())),
             Some(length) => {
                 let body = if length > cap as u64 { BodyText::Null } else { BodyText::Pending };
                 (i64::try_from(length).unwrap_or(i64::MAX), body)
             }
             None => (-1, BodyText::Pending),
         };
-        Asked {
-            method: self.method.as_str().to_owned(),
-            path: self.path.clone(),
-            headers: facts(&self.fields),
-            body_size,
-            body,
-        }
+        Asked { method: self.method.as_str().to_owned(), path: self.path.clone(), headers, body_size, body }
     }
 
     /// How the body is encoded; `None` where that is not known.
@@ -209,10 +206,10 @@ mod tests {
         let fields = [("b", "1"), ("a", "2"), ("b", "3"), ("te", "trailers"), ("cookie", "x=1"), ("cookie", "y=2")];
         let more = [("proxy-authorization", "Basic x"), ("content-length", "5")];
         let head = read("POST", "https://A.Example.:443/p%2Fq?r", &[&fields[..], &more].concat()).unwrap();
-        let asked = head.asked(5);
+        let asked = head.asked(5, facts(&head.fields));
         assert_eq!((asked.method.as_str(), asked.path.as_str(), asked.body_size), ("POST", "/p%2Fq?r", 5));
         assert_eq!(asked.body, BodyText::Pending);
-        assert_eq!(head.asked(4).body, BodyText::Null);
+        assert_eq!(head.asked(4, Headers::default()).body, BodyText::Null);
         assert_eq!(asked.headers.get("b"), Some("1, 3"));
         assert_eq!(asked.headers.get("cookie"), Some("x=1; y=2"));
         assert_eq!(asked.headers.get("proxy-authorization"), None);

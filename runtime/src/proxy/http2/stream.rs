@@ -33,7 +33,7 @@ use crate::proxy::judge::{self, Refusal, Subject};
 use crate::proxy::redact::Redaction;
 use crate::proxy::refuse::{self, Answer};
 use crate::proxy::revoke::{self, Revoked};
-use crate::proxy::seen::Seen;
+use crate::proxy::seen::{Content, Seen};
 use crate::proxy::upstream::{self, Candidate, Found};
 use crate::proxy::verified;
 use crate::snapshot::Snapshot;
@@ -111,7 +111,8 @@ impl<'a> Stream<'a> {
                 return ended;
             }
         };
-        let asked = head.asked(self.shared.connection.limits().body_bytes);
+        let headers = judge::headers(&self.snapshot, || head::facts(&head.fields));
+        let asked = head.asked(self.shared.connection.limits().body_bytes, headers);
         let agent = Arc::clone(&self.shared.connection.agent);
         let kind = self.shared.inside.kind(asked);
         let mut subject = Subject::new(&agent, head.authority.host.clone(), port, kind);
@@ -184,7 +185,7 @@ impl<'a> Stream<'a> {
         let cap = connection.limits().body_bytes;
         let content = kept.data.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().concat();
         let whole = kept.whole && content.len() <= cap;
-        let seen = Seen { content, whole, codings: head.codings(), cap };
+        let seen = Seen { content: Content::Bytes(content), whole, codings: head.codings(), cap };
         let judging = seen.judge(&connection.share, &self.snapshot, subject, &addresses);
         Ok(unless_taken_back(&mut self.respond, judging).await??)
     }
