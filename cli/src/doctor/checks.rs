@@ -37,28 +37,28 @@ pub(super) const CHECKS: &[CheckRow] = &[
         what: "nftables in the kernel",
         why: "Packets are decided in the kernel.",
         concerns: Both,
-        look: |it| feature(it, "nf_tables", "CONFIG_NF_TABLES"),
+        look: |it| feature(it, "nf_tables", "CONFIG_NF_TABLES", &["nft", "add", "table", "inet", "outcall"]),
     },
     CheckRow {
         id: "conntrack",
         what: "connection tracking",
         why: "Answers are let through because what they answer was.",
         concerns: Both,
-        look: |it| feature(it, "nf_conntrack", "CONFIG_NF_CONNTRACK"),
+        look: |it| feature(it, "nf_conntrack", "CONFIG_NF_CONNTRACK", &[]),
     },
     CheckRow {
         id: "bridge",
         what: "bridges",
         why: "Agents are attached to one.",
         concerns: Host,
-        look: |it| feature(it, "bridge", "CONFIG_BRIDGE"),
+        look: |it| feature(it, "bridge", "CONFIG_BRIDGE", &["ip", "link", "add", "oc-probe", "type", "bridge"]),
     },
     CheckRow {
         id: "veth",
         what: "pairs of interfaces",
         why: "They lead from the bridge into an agent's namespace.",
         concerns: Host,
-        look: |it| feature(it, "veth", "CONFIG_VETH"),
+        look: |it| feature(it, "veth", "CONFIG_VETH", &["ip", "link", "add", "oc-probe", "type", "veth"]),
     },
     CheckRow {
         id: "user_namespaces",
@@ -70,7 +70,7 @@ pub(super) const CHECKS: &[CheckRow] = &[
     CheckRow {
         id: "br_netfilter",
         what: "br_netfilter",
-        why: "With it the host's own rules see packets between ports of a bridge, and may refuse what ours let through.",
+        why: "With it the host's own rules see packets between ports of a bridge.",
         concerns: Host,
         look: br_netfilter,
     },
@@ -177,8 +177,13 @@ fn nft(it: &Examined<'_>) -> Found {
     }
 }
 
-fn feature(it: &Examined<'_>, module: &str, option: &str) -> Found {
-    match it.system.feature(module, option) {
+/// `probe` is what a program is asked to do with it, in a network of its own.
+fn feature(it: &Examined<'_>, module: &str, option: &str, probe: &[&str]) -> Found {
+    let feature = match it.system.feature(module, option) {
+        Feature::Unknown if it.system.can(probe) => Feature::There,
+        feature => feature,
+    };
+    match feature {
         Feature::There => fine("there"),
         Feature::Loadable => fine("loaded when it is needed"),
         Feature::Absent => missing(
@@ -213,9 +218,8 @@ fn br_netfilter(it: &Examined<'_>) -> Found {
     match it.system.read("/proc/sys/net/bridge/bridge-nf-call-iptables").as_deref() {
         None => fine("not loaded"),
         Some("0") => fine("loaded, and off"),
-        Some(_) => {
-            advised("the host's own rules see packets of bridges", "sysctl -w net.bridge.bridge-nf-call-iptables=0")
-        }
+        // Docker may need it, and agents speak to the gateway, which is not forwarding.
+        Some(_) => fine("on: the host's own rules see packets between ports as well, and ours hold either way"),
     }
 }
 
@@ -444,12 +448,7 @@ mod tests {
             ("group", vec![("/etc/group", "outcall:x:998:\n")], "ok", ""),
             ("group", vec![("/etc/group", "outcall2:x:998:\n")], "advised", "groupadd --system outcall"),
             ("br_netfilter", vec![], "ok", ""),
-            (
-                "br_netfilter",
-                vec![("/proc/sys/net/bridge/bridge-nf-call-iptables", "1\n")],
-                "advised",
-                "bridge-nf-call-iptables=0",
-            ),
+            ("br_netfilter", vec![("/proc/sys/net/bridge/bridge-nf-call-iptables", "1\n")], "ok", ""),
             ("ip_forward", vec![("/proc/sys/net/ipv4/ip_forward", "1\n")], "ok", ""),
             ("ip_forward", vec![("/proc/sys/net/ipv4/ip_forward", "0\n")], "advised", "ip_forward=1"),
             ("docker", vec![], "advised", "docker"),

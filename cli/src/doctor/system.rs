@@ -3,10 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The host below a directory, which is `/` but in tests.
 pub(super) struct System {
     root: PathBuf,
+    /// Whether it is the one that this runs on.
+    here: bool,
 }
 
 /// Whether the kernel has a feature.
@@ -32,12 +35,12 @@ pub(super) struct Owned {
 
 impl System {
     pub(super) fn here() -> System {
-        System { root: "/".into() }
+        System { root: "/".into(), here: true }
     }
 
     #[cfg(test)]
     pub(super) fn below(root: &Path) -> System {
-        System { root: root.to_owned() }
+        System { root: root.to_owned(), here: false }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -62,6 +65,16 @@ impl System {
     pub(super) fn program(&self, name: &str) -> Option<String> {
         let places = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin", "/usr/local/bin"];
         places.into_iter().map(|place| format!("{place}/{name}")).find(|path| self.at(path).is_file())
+    }
+
+    /// Whether a command works in a network of its own, which is gone with it. Nothing of the host's is touched.
+    pub(super) fn can(&self, command: &[&str]) -> bool {
+        let [name, arguments @ ..] = command else { return false };
+        let Some(program) = self.program(name).filter(|_| self.here) else { return false };
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--net", "--", &program]).args(arguments);
+        let quiet = unshare.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        quiet.status().is_ok_and(|status| status.success())
     }
 
     /// The kernel's version, its first two numbers.
