@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use outcall_schema::api::agents::Agent;
 use outcall_schema::api::{Endpoint, JSON_TYPE, METRICS_TYPE, Route, Takes, route};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -54,6 +55,8 @@ const CONNECTIONS: usize = 48;
 const REQUEST: Duration = Duration::from_secs(5);
 /// From the end of its head to the end of an upload: [`outcall_schema::api::UPLOAD_MAX`] at 10 MiB a second.
 const UPLOAD: Duration = Duration::from_secs(60);
+/// How long whoever asked may take to read the answer, which can have tens of megabytes.
+const READING: Duration = Duration::from_secs(60);
 /// How long accepting pauses when the process has no descriptors left, so that it does not spin.
 const PAUSE: Duration = Duration::from_millis(50);
 /// What is served as the description of this API.
@@ -228,20 +231,22 @@ impl Api {
             Err(Unread::Failed(failure)) => answer::failure(&method, &failure),
             Err(Unread::Gone) => return,
         };
-        last_words(&mut reader, &mut writer, &words).await;
+        if matches!(timeout(READING, writer.write_all(&words)).await, Ok(Ok(()))) {
+            last_words(&mut reader, &mut writer, b"").await;
+        }
     }
 
     /// Does what is asked for.
     async fn answer(&self, endpoint: Endpoint, id: &str, asked: Asked) -> Result<Reply, Failure> {
         match endpoint {
-            Endpoint::Rules => data(rules::list(self)),
+            Endpoint::Rules => self.aside(|api| data(rules::list(api))).await,
             Endpoint::Rule => data(rules::one(self, id)?),
             Endpoint::RuleEvaluate => data(rules::evaluate(self, &asked.json()?)?),
             Endpoint::RulesArtifacts => data(hosted::load(self, asked.body).await?),
             Endpoint::RulesReload => data(hosted::host(self)?.reload().await?),
             Endpoint::RulesRollback => data(hosted::host(self)?.rollback().await?),
             Endpoint::Dns => data(network::status(self)),
-            Endpoint::DnsCache => data(network::cache(self, asked.flag)),
+            Endpoint::DnsCache => self.aside(move |api| data(network::cache(api, asked.flag))).await,
             Endpoint::DnsCacheFlush => data(network::flush(self)),
             Endpoint::DnsTest => data(network::test(self, &asked.json()?).await?),
             Endpoint::Proxy => data(network::proxy(self)),
@@ -264,6 +269,16 @@ impl Api {
             Endpoint::Metrics | Endpoint::MetricsUsual => document(METRICS_TYPE, metrics::text(self).await),
             Endpoint::OpenApi => document(JSON_TYPE, OPENAPI),
         }
+    }
+
+    /// Does what may take as long as there is much of it, out of the way of what enforces.
+    async fn aside(
+        &self,
+        work: impl FnOnce(&Api) -> Result<Reply, Failure> + Send + 'static,
+    ) -> Result<Reply, Failure> {
+        let api = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&api));
+        done.await.unwrap_or_else(|error| Err(Failure::new(500, error.to_string())))
     }
 
     /// Writes down who changed what, or tried to.

@@ -176,3 +176,24 @@ async fn a_sandbox_has_its_one_agent() {
     let agents: Vec<AgentRow> = served.data("GET /api/v1/agents").await;
     assert_eq!(agents, [AgentRow { agent, allowed: 1, blocked: 3 }]);
 }
+
+#[tokio::test]
+async fn a_large_answer_arrives_whole_at_a_slow_reader() {
+    let rule = |at: usize| {
+        let description = "x".repeat(400);
+        format!(
+            "  - {{id: r{at}, action: allow, condition: 'http.host == \"h{at}.example\"', description: {description}}}\n"
+        )
+    };
+    let text = format!("version: \"1\"\nrules:\n{}", (0..2_000).map(rule).collect::<String>());
+    let served = Served::with(LIMITS, |api| Api { policy: in_force(policy(&text)), ..api });
+    let mut stream = UnixStream::connect(&served.path).await.unwrap();
+    stream.write_all(b"GET /api/v1/rules HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // More than the socket holds; longer than a refusal would be waited for to be read.
+    stream.readable().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (status, body) = rest(stream).await;
+    let rules: ApiResponse<Vec<Rule>> = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, rules.data.map(|rules| rules.len())), (200, Some(2_000)));
+    assert!(body.len() > 1 << 20, "{}", body.len());
+}
