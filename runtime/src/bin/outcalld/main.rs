@@ -27,7 +27,7 @@ enum Command {
     /// Plugs a network namespace into the bridge, as an agent that the running daemon knows.
     Attach(host::Attach),
     /// Runs a command in a network of its own, where the policy decides on every packet, name and request.
-    Sandbox(Sandbox),
+    Sandbox(Box<Sandbox>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -100,7 +100,7 @@ fn usage(kind: ErrorKind, error: impl std::fmt::Display) -> ! {
 fn main() {
     let Arguments { command, host } = Arguments::parse();
     match command {
-        Some(Command::Sandbox(asked)) => sandbox(asked),
+        Some(Command::Sandbox(asked)) => sandbox(*asked),
         Some(Command::Attach(asked)) => asked.run(),
         None => host.run(),
     }
