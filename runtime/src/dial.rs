@@ -46,6 +46,9 @@ pub enum DialError {
     /// The address is IPv4 in IPv6's clothes: the kernel would connect to another address than the one that was judged.
     #[error("{0} is an IPv4-mapped address")]
     Mapped(SocketAddr),
+    /// It is an address of this host's own, whatever its range, and the rule does not say `allow_private_ips`.
+    #[error("{0} is an address of this host")]
+    Own(SocketAddr),
     /// No answer in time.
     #[error("no connection to {address} within {timeout:?}")]
     Timeout {
@@ -68,7 +71,7 @@ impl DialError {
     /// The reason code for the audit record.
     pub fn reason(&self) -> Reason {
         match self {
-            DialError::Special { .. } | DialError::Mapped(_) => Reason::PrivateAddress,
+            DialError::Special { .. } | DialError::Mapped(_) | DialError::Own(_) => Reason::PrivateAddress,
             DialError::Timeout { .. } => Reason::UpstreamTimeout,
             DialError::Connect { .. } => Reason::UpstreamUnreachable,
         }
@@ -143,6 +146,17 @@ fn is_mapped(address: SocketAddr) -> bool {
     matches!(address, SocketAddr::V6(address) if address.ip().to_ipv4_mapped().is_some())
 }
 
+/// Whether the kernel would take a packet to this address in itself: then it would leave from that very address. Costs no
+/// packet. Where there is no route, nothing is dialled either.
+fn is_own(address: SocketAddr) -> bool {
+    let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let source = std::net::UdpSocket::bind(any).and_then(|socket| {
+        socket.connect(address)?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == address.ip())
+}
+
 async fn open(address: SocketAddr, timeout: Duration) -> Result<TcpStream, DialError> {
     let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
         .await
@@ -171,6 +185,12 @@ mod tests {
             arrived += 1;
         }
         assert_eq!(arrived, 1);
+    }
+
+    #[test]
+    fn what_the_kernel_keeps_to_itself_is_its_own() {
+        assert!(is_own("127.0.0.1:80".parse().unwrap()));
+        assert!(!is_own("198.51.100.7:80".parse().unwrap()));
     }
 
     #[tokio::test]
