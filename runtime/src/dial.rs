@@ -112,6 +112,9 @@ impl Dialer {
         if let Some(special) = reach.refuses(address.ip()) {
             return Err(DialError::Special { address, special });
         }
+        if reach == Reach::PublicOnly && is_own(address) {
+            return Err(DialError::Own(address));
+        }
         let begun = Instant::now();
         let stream = open(address, timeout).await?;
         self.meters.connect.observe(begun.elapsed());

@@ -52,6 +52,12 @@ impl Agent {
         without_replica(&self.name)
     }
 
+    /// Whether its addresses and its port are such as the network gives.
+    pub fn fits(&self, network: &Network) -> bool {
+        let v4 = network.v4.contains(self.v4) && self.v4 != network.v4.gateway();
+        v4 && self.v6 == network.v6.map(|v6| v6.beside(network.v4, self.v4))
+    }
+
     /// Its addresses.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         std::iter::once(IpAddr::V4(self.v4)).chain(self.v6.map(IpAddr::V6))

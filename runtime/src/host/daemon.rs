@@ -16,11 +16,12 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::agents::{Agent, Agents};
+use super::agents::{Agent, Agents, Origin};
 use super::bridge::{self, BridgeError};
 use super::gate::{Gate, GateError, Look};
 use super::network::Network;
 use super::notify::Manager;
+use super::operator::Operator;
 
 use crate::api::{self, Api, Place, Socket, SocketError};
 use crate::audit::{Audit, Notice};
@@ -35,8 +36,12 @@ use crate::proxy::{self, Context, Mode};
 use crate::refusals::{Refusals, Way};
 use crate::secrets::{Secrets, Sources};
 use crate::shares::{Shares, workers};
-use crate::snapshot::in_force;
+use crate::snapshot::{Snapshot, in_force};
+use crate::state::{Pending, StateDir, StateError};
 use crate::sys::{descriptors, privilege};
+
+/// The name under which the agents are remembered.
+const AGENTS: &str = "agents.json";
 
 /// How often the kernel is asked whether our tables are still there: what was flushed is put back within a second.
 const LOOK: Duration = Duration::from_millis(250);
@@ -57,6 +62,8 @@ pub struct Options {
     pub trust_keys: Vec<PathBuf>,
     /// Where the operator's API is served; nowhere when absent.
     pub socket: Option<PathBuf>,
+    /// Where the last policies and the agents are remembered.
+    pub state: PathBuf,
     /// The agents' network.
     pub network: Network,
     /// The resolvers, asked in this order.
@@ -89,6 +96,9 @@ pub enum DaemonError {
     /// There is nothing to go back to.
     #[error("there is no policy before this one")]
     NoPrevious,
+    /// Nothing can be remembered.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A key that policies must be signed by is none.
     #[error("{0}")]
     Trust(String),
@@ -190,6 +200,7 @@ pub struct Daemon {
     interception: Option<Interception>,
     manager: Manager,
     socket: Option<Socket>,
+    state: StateDir,
     loading: Mutex<()>,
     ready: AtomicBool,
 }
@@ -202,10 +213,11 @@ impl Daemon {
         // Whatever happens from here on, agents reach nothing that no policy opens.
         let shut = tokio::task::block_in_place(|| ruleset::load(&super::ruleset::closed(&network, &Agents::default())));
         shut.map_err(GateError::from)?;
+        let state = tokio::task::block_in_place(|| StateDir::open(&options.state))?;
+        let agents = remembered(&state, &network)?;
         let interception = interception(&options)?;
         let trust = load::trusted(&options.trust_keys).map_err(|error| DaemonError::Trust(error.to_string()))?;
-        let snapshot = Artifacts::read(&options.artifacts).and_then(|read| read.verify(&trust, options.authority()));
-        let snapshot = snapshot.map_err(|error| options.unusable(error))?;
+        let (artifacts, snapshot) = tokio::task::block_in_place(|| first_policy(&options, &trust, &state))?;
         let audit = match &options.log {
             Some(path) => Audit::to_path(path),
             None => Audit::to_writer(Box::new(io::stdout())),
@@ -213,7 +225,7 @@ impl Daemon {
         let audit = audit.map_err(system("start the log"))?;
         let direct = Direct::default();
         let policy = in_force(snapshot);
-        let gate = Gate::close(network.clone(), policy, direct.clone(), Agents::default()).await?;
+        let gate = Gate::close(network.clone(), policy, direct.clone(), agents).await?;
         bridge::bring_up(&network)?;
         gate.settle().await;
         let listeners = Listeners::bind(&network)?;
@@ -228,10 +240,24 @@ impl Daemon {
             interception,
             manager,
             socket,
+            state,
             loading: Mutex::default(),
             ready: AtomicBool::new(false),
         };
+        daemon.gate.enforce(daemon.gate.policy.load_full()).await?;
+        daemon.remember(artifacts).await;
         Ok((Arc::new(daemon), listeners))
+    }
+
+    /// Keeps the first policy, so that a later start without a good one has it. Where that cannot be, it is still enforced.
+    async fn remember(&self, artifacts: Artifacts) {
+        let (state, digest) = (self.state.clone(), self.gate.policy.load().digest().to_owned());
+        if state.current().is_some_and(|current| current.digest.to_string() == digest) {
+            return;
+        }
+        if let Ok(Err(error)) = blocking(move || state.keep(&artifacts, &digest)).await {
+            eprintln!("outcalld: the policy in force is not remembered: {error}");
+        }
     }
 
     /// Opens the kernel and serves until told to stop.
@@ -239,7 +265,6 @@ impl Daemon {
         let (stop, stopping) = watch::channel(false);
         let mut serving = JoinSet::new();
         self.serve(listeners, &stopping, &mut serving)?;
-        self.gate.enforce(self.gate.policy.load_full()).await?;
         self.ready.store(true, Ordering::Release);
         self.manager.tell("READY=1");
         let mut reload = signal(SignalKind::hangup()).map_err(system("take signals"))?;
@@ -298,7 +323,7 @@ impl Daemon {
             policy: Arc::clone(&policy),
             identity: Arc::clone(&identity),
             audit: self.audit.clone(),
-            resolver,
+            resolver: resolver.clone(),
             dialer,
             // The kernel sees to it.
             direct: Direct::default(),
@@ -335,7 +360,7 @@ impl Daemon {
         }
         if let Some(socket) = &self.socket {
             let listener = socket.listener().map_err(system("share the socket"))?;
-            let api = api.operated_by(api::group());
+            let api = api.operated_by(api::group()).of_host(Arc::new(Operator(Arc::clone(self))));
             let stop = until(stopping.clone());
             serving.spawn(async move {
                 tokio::select! {
@@ -361,15 +386,22 @@ impl Daemon {
         Box::pin(async move {
             let mut ticks = interval(LOOK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut said = String::new();
             loop {
                 ticks.tick().await;
                 match self.gate.look().await {
-                    Ok(Look::Intact) => {}
+                    Ok(Look::Intact) => said.clear(),
                     Ok(Look::Restored) => {
                         eprintln!("outcalld: somebody changed the tables named outcall; they were put back");
                         self.audit.note(&Notice::new("host", "tables_restored", self.gate.policy.load().digest()));
                     }
-                    Err(error) => eprintln!("outcalld: cannot put the tables named outcall back: {error}"),
+                    Err(error) => {
+                        let text = error.to_string();
+                        if said != text {
+                            eprintln!("outcalld: cannot put the tables named outcall back: {text}");
+                        }
+                        said = text;
+                    }
                 }
             }
         })
@@ -427,23 +459,14 @@ impl Daemon {
     pub async fn load(&self, artifacts: Artifacts) -> Result<Loaded, DaemonError> {
         // One load after the other: what is replaced is what the one before put in force.
         let _one = self.loading.lock().await;
-        let (trust, authority) = (Arc::clone(&self.trust), self.options.authority());
-        let verified = blocking(move || artifacts.verify(&trust, authority)).await?;
-        let snapshot = Arc::new(verified.map_err(|error| self.options.unusable(error))?);
-        let replaced = self.gate.policy.load_full();
-        let connections_cut = self.gate.enforce(Arc::clone(&snapshot)).await?;
-        let manifest = &snapshot.manifest;
-        let files: BTreeSet<&str> = manifest.rules.iter().map(|rule| rule.file.as_str()).collect();
-        let notice = Notice::new("host", "policy_loaded", snapshot.digest());
-        self.audit.note(&notice.with("replaced", replaced.digest()).with("rules", manifest.rules.len()));
-        Ok(Loaded {
-            files_loaded: files.len(),
-            rules_loaded: manifest.rules.len(),
-            warnings: Vec::new(),
-            policy_digest: snapshot.digest().to_owned(),
-            replaced_digest: replaced.digest().to_owned(),
-            connections_cut,
-        })
+        let (trust, authority, state) = (Arc::clone(&self.trust), self.options.authority(), self.state.clone());
+        let verified = blocking(move || {
+            let snapshot = artifacts.verify(&trust, authority)?;
+            let pending = state.pending(&artifacts, snapshot.digest());
+            Ok((snapshot, pending))
+        });
+        let (snapshot, pending) = verified.await?.map_err(|error| self.options.unusable(error))?;
+        self.change(snapshot, pending?).await
     }
 
     /// Puts the policy in force that was before this one.
@@ -451,7 +474,37 @@ impl Daemon {
     /// # Errors
     /// See [`DaemonError`]; the policy that was in force still is.
     pub async fn rollback(&self) -> Result<Loaded, DaemonError> {
-        Err(DaemonError::NoPrevious)
+        let _one = self.loading.lock().await;
+        let (trust, authority, state) = (Arc::clone(&self.trust), self.options.authority(), self.state.clone());
+        let found = blocking(move || {
+            let Some(pending) = state.back()? else { return Err(DaemonError::NoPrevious) };
+            Ok(state.load(&pending.generation(), &trust, authority).map(|(_, snapshot)| (snapshot, pending)))
+        });
+        let (snapshot, pending) = found.await??.map_err(|error| self.options.unusable(error))?;
+        self.change(snapshot, pending).await
+    }
+
+    /// The kernel first, then names and requests, then the disk: whoever is killed in between starts with the one before.
+    async fn change(&self, snapshot: Snapshot, pending: Pending) -> Result<Loaded, DaemonError> {
+        let snapshot = Arc::new(snapshot);
+        let replaced = self.gate.policy.load_full();
+        let connections_cut = self.gate.enforce(Arc::clone(&snapshot)).await?;
+        let mut warnings = Vec::new();
+        if let Err(error) = blocking(move || pending.promote()).await? {
+            warnings.push(format!("it is in force, and forgotten at the next start: {error}"));
+        }
+        let manifest = &snapshot.manifest;
+        let files: BTreeSet<&str> = manifest.rules.iter().map(|rule| rule.file.as_str()).collect();
+        let notice = Notice::new("host", "policy_loaded", snapshot.digest());
+        self.audit.note(&notice.with("replaced", replaced.digest()).with("rules", manifest.rules.len()));
+        Ok(Loaded {
+            files_loaded: files.len(),
+            rules_loaded: manifest.rules.len(),
+            warnings,
+            policy_digest: snapshot.digest().to_owned(),
+            replaced_digest: replaced.digest().to_owned(),
+            connections_cut,
+        })
     }
 
     /// What still stands in the way of guarding agents.
@@ -467,7 +520,12 @@ impl Daemon {
     /// # Errors
     /// See [`GateError`].
     pub async fn attach(&self, name: &str) -> Result<Agent, GateError> {
-        self.gate.attach(name, super::agents::Origin::Namespace, |_| Ok(())).await
+        self.gate.attach(name, Origin::Namespace, |agents| self.keep(agents)).await
+    }
+
+    fn keep(&self, agents: &Agents) -> io::Result<()> {
+        let kept = tokio::task::block_in_place(|| self.state.write_json(AGENTS, agents));
+        kept.map_err(io::Error::other)
     }
 
     /// Takes them from it, and its port from the bridge.
@@ -475,9 +533,9 @@ impl Daemon {
     /// # Errors
     /// See [`GateError`].
     pub async fn detach(&self, name: &str) -> Result<Agent, GateError> {
-        let agent = self.gate.detach(name, |_| Ok(())).await?;
+        let agent = self.gate.detach(name, |agents| self.keep(agents)).await?;
         // The port of a container is Docker's to remove, and so is that of a namespace that is gone already.
-        if agent.origin == super::agents::Origin::Namespace {
+        if agent.origin == Origin::Namespace {
             let _ = link::remove(&agent.port);
         }
         Ok(agent)
@@ -515,6 +573,35 @@ impl Options {
     fn unusable(&self, error: LoadError) -> DaemonError {
         DaemonError::Policy { directory: self.artifacts.display().to_string(), error }
     }
+}
+
+/// The agents that there were, as far as they still fit the network.
+fn remembered(state: &StateDir, network: &Network) -> Result<Agents, DaemonError> {
+    let mut agents: Agents = state.read_json(AGENTS)?.unwrap_or_default();
+    agents.retain(|agent| agent.fits(network));
+    Ok(agents)
+}
+
+/// The policy to begin with: the given one, or where that cannot be loaded, the last that was in force.
+fn first_policy(options: &Options, trust: &Trust, state: &StateDir) -> Result<(Artifacts, Snapshot), DaemonError> {
+    let given = Artifacts::read(&options.artifacts).and_then(|artifacts| {
+        let snapshot = artifacts.verify(trust, options.authority())?;
+        Ok((artifacts, snapshot))
+    });
+    let error = match given {
+        Ok(given) => return Ok(given),
+        Err(error) => options.unusable(error),
+    };
+    for generation in state.generations() {
+        match state.load(&generation, trust, options.authority()) {
+            Ok(last) => {
+                eprintln!("outcalld: {error}; beginning with the policy {} that was in force", generation.digest);
+                return Ok(last);
+            }
+            Err(last) => eprintln!("outcalld: nor can the policy {} be loaded: {last}", generation.digest),
+        }
+    }
+    Err(error)
 }
 
 /// Does what may take a while where nobody else waits.

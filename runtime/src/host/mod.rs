@@ -14,4 +14,5 @@ mod flows;
 pub mod gate;
 pub mod network;
 mod notify;
+mod operator;
 pub mod ruleset;

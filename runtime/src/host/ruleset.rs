@@ -59,6 +59,7 @@ pub fn text(
             1,
         );
     }
+    text.push('\n');
     for element in agents.iter().flat_map(|agent| agent_sets(snapshot, agent)) {
         element_text(&mut text, &element);
     }

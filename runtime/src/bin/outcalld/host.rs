@@ -12,6 +12,7 @@ use outcall_runtime::host::daemon::{self, Options};
 use outcall_runtime::host::network::{BridgeName, Network, SubnetV4, SubnetV6};
 use outcall_runtime::intercept::{Files, LeafTtl};
 use outcall_runtime::secrets::Sources;
+use outcall_runtime::state;
 
 use super::{leaf_ttl, upstream, usage};
 
@@ -27,6 +28,9 @@ pub(super) struct Host {
     /// Serve the operator's API on a unix socket at this path.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Where the last policies and the agents are remembered.
+    #[arg(long, value_name = "DIR", default_value = state::DEFAULT)]
+    state_dir: PathBuf,
     /// The bridge that agents are on; made where it is missing.
     #[arg(long, value_name = "NAME", default_value = "outcall0")]
     bridge: BridgeName,
@@ -88,6 +92,7 @@ impl Host {
             artifacts: self.artifacts.unwrap_or_default(),
             trust_keys: self.trust_key,
             socket: self.socket,
+            state: self.state_dir,
             network,
             upstreams: self.dns_upstream,
             log: self.log,

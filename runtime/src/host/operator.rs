@@ -1,0 +1,196 @@
+//! What the operator's API asks of the daemon.
+
+use std::io;
+use std::sync::Arc;
+
+use outcall_schema::api::agents::{Agent as Row, AgentKind, Attach, Attached, Detach, Detached};
+use outcall_schema::api::bridge::Bridge;
+use outcall_schema::api::load::Loaded;
+use outcall_schema::artifact::bundle::Bundle;
+
+use super::agents::{Agent, AgentError, Origin};
+use super::bridge;
+use super::daemon::{Daemon, DaemonError};
+use super::gate::GateError;
+use crate::api::{Counter, Failed, Host, Kind, Later};
+use crate::kernel::elements::Family;
+use crate::kernel::link::{self, Mac};
+use crate::kernel::ruleset::RulesetError;
+use crate::load::Artifacts;
+
+/// The bytes of the largest packet where the bridge does not say.
+const MTU: u32 = 1500;
+
+/// The daemon as the API sees it. What is begun goes on in a task of its own when whoever asked goes away.
+pub(super) struct Operator(pub(super) Arc<Daemon>);
+
+impl Operator {
+    fn on<'a, T: Send + 'static, F>(&self, work: impl FnOnce(Arc<Daemon>) -> F) -> Later<'a, T>
+    where
+        F: Future<Output = Result<T, Failed>> + Send + 'static,
+    {
+        let task = tokio::spawn(work(Arc::clone(&self.0)));
+        Box::pin(async move { task.await.unwrap_or_else(|error| Err(Failed::new(Kind::Broken, error.to_string()))) })
+    }
+}
+
+impl Host for Operator {
+    fn bridge(&self) -> Later<'_, Bridge> {
+        self.on(|daemon| async move { shown(&daemon).await })
+    }
+
+    fn bridge_up(&self) -> Later<'_, Bridge> {
+        self.on(|daemon| async move {
+            bridge::bring_up(&daemon.gate.network).map_err(|error| Failed::new(Kind::Conflict, error.to_string()))?;
+            daemon.gate.settle().await;
+            shown(&daemon).await
+        })
+    }
+
+    fn bridge_down(&self) -> Later<'_, Bridge> {
+        self.on(|daemon| async move {
+            if let Some(bridge) = link::find(daemon.gate.network.bridge.as_str()).map_err(broken)? {
+                link::set_up(bridge.index, false).map_err(broken)?;
+            }
+            shown(&daemon).await
+        })
+    }
+
+    fn load(&self, artifacts: Bundle) -> Later<'_, Loaded> {
+        self.on(|daemon| async move {
+            let files = artifacts.files().map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
+            let artifacts =
+                Artifacts::from_files(files).map_err(|error| Failed::new(Kind::Unusable, error.to_string()))?;
+            daemon.load(artifacts).await.map_err(failed)
+        })
+    }
+
+    fn reload(&self) -> Later<'_, Loaded> {
+        self.on(|daemon| async move { daemon.reload().await.map_err(failed) })
+    }
+
+    fn rollback(&self) -> Later<'_, Loaded> {
+        self.on(|daemon| async move { daemon.rollback().await.map_err(failed) })
+    }
+
+    fn agents(&self) -> Later<'_, Vec<Row>> {
+        self.on(|daemon| async move { Ok(daemon.gate.hold().await.agents.iter().map(row).collect()) })
+    }
+
+    fn attach(&self, wanted: Attach) -> Later<'_, Attached> {
+        self.on(|daemon| async move {
+            let bridge = link::find(daemon.gate.network.bridge.as_str()).map_err(broken)?;
+            let mtu = bridge.ok_or_else(|| Failed::new(Kind::Busy, "the bridge is down"))?.mtu;
+            let agent = daemon.attach(&wanted.name).await.map_err(of_gate)?;
+            Ok(attached(&daemon, &agent, mtu))
+        })
+    }
+
+    fn detach(&self, wanted: Detach) -> Later<'_, Detached> {
+        self.on(|daemon| async move {
+            let agent = daemon.detach(&wanted.name).await.map_err(of_gate)?;
+            Ok(Detached { name: agent.name })
+        })
+    }
+
+    fn counters(&self) -> Later<'_, Vec<Counter>> {
+        self.on(|daemon| async move {
+            let mut counters = Vec::new();
+            for family in [Family::Inet, Family::Bridge] {
+                counters.extend(daemon.gate.counters(family).await.map_err(broken)?);
+            }
+            let counter = |count: crate::kernel::counters::Count| Counter {
+                name: count.name,
+                packets: count.packets,
+                bytes: count.bytes,
+            };
+            Ok(counters.into_iter().map(counter).collect())
+        })
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        self.0.not_ready()
+    }
+}
+
+async fn shown(daemon: &Daemon) -> Result<Bridge, Failed> {
+    let network = &daemon.gate.network;
+    let found = link::find(network.bridge.as_str()).map_err(broken)?;
+    let v6 = network.v6.map(|v6| format!("{}/{}", v6.gateway(), v6.prefix()));
+    let v4 = format!("{}/{}", network.v4.gateway(), network.v4.prefix());
+    Ok(Bridge {
+        name: network.bridge.to_string(),
+        up: found.as_ref().is_some_and(|link| link.up),
+        index: found.as_ref().map(|link| link.index),
+        nftables: daemon.gate.is_intact().await.map_err(broken)?,
+        mac: found.as_ref().and_then(|link| link.mac).map(mac_text),
+        mtu: found.map(|link| link.mtu),
+        gateways: std::iter::once(v4).chain(v6).collect(),
+        agents: daemon.gate.hold().await.agents.iter().count(),
+    })
+}
+
+fn row(agent: &Agent) -> Row {
+    Row {
+        name: agent.name.clone(),
+        agent: agent.shown().to_owned(),
+        kind: match agent.origin {
+            Origin::Namespace => AgentKind::Netns,
+            Origin::Container(_) => AgentKind::Container,
+        },
+        port: Some(agent.port.clone()),
+        mac: Some(mac_text(agent.mac)),
+        ipv4: Some(agent.v4),
+        ipv6: agent.v6,
+        attached_at: agent.attached_at.clone(),
+    }
+}
+
+fn attached(daemon: &Daemon, agent: &Agent, mtu: u32) -> Attached {
+    let network = &daemon.gate.network;
+    let gateway = network.v4.gateway();
+    Attached {
+        name: agent.name.clone(),
+        agent: agent.shown().to_owned(),
+        bridge: network.bridge.to_string(),
+        port: agent.port.clone(),
+        mac: mac_text(agent.mac),
+        ipv4: agent.v4,
+        ipv4_prefix: network.v4.prefix(),
+        ipv4_gateway: gateway,
+        ipv6: agent.v6,
+        ipv6_prefix: network.v6.map(super::network::SubnetV6::prefix),
+        ipv6_gateway: network.v6.map(super::network::SubnetV6::gateway),
+        mtu: if mtu == 0 { MTU } else { mtu },
+        resolver: gateway,
+        proxy_url: format!("http://{gateway}:{}", network.proxy_port),
+    }
+}
+
+fn mac_text([a, b, c, d, e, f]: Mac) -> String {
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
+fn broken(error: io::Error) -> Failed {
+    Failed::new(Kind::Broken, error.to_string())
+}
+
+fn of_gate(error: GateError) -> Failed {
+    let kind = match &error {
+        GateError::Agent(AgentError::Unknown(_)) => Kind::Missing,
+        GateError::Agent(AgentError::Name) | GateError::Foreign(_) => Kind::Unusable,
+        GateError::Agent(AgentError::Taken(_) | AgentError::Full(_)) => Kind::Conflict,
+        GateError::Ruleset(RulesetError::Refused(_)) => Kind::Unusable,
+        GateError::Ruleset(_) | GateError::Kernel(_) => Kind::Broken,
+    };
+    Failed::new(kind, error.to_string())
+}
+
+fn failed(error: DaemonError) -> Failed {
+    match error {
+        DaemonError::Gate(error) => of_gate(error),
+        DaemonError::Policy { .. } => Failed::new(Kind::Unusable, error.to_string()),
+        DaemonError::NoPrevious => Failed::new(Kind::Missing, error.to_string()),
+        error => Failed::new(Kind::Broken, error.to_string()),
+    }
+}
