@@ -20,7 +20,7 @@ const MAX_TIMES_SLOWER: u32 = 2;
 /// 3 ms with the kernel's usual settings, and there are some four wakings in a request.
 const NOISE: Duration = Duration::from_millis(1);
 /// How much the proxy may grow by.
-const MAX_GROWTH_KIB: u64 = 384 << 10;
+const MAX_GROWTH_KIB: u64 = 128 << 10;
 /// The same with `--anywhere`: on a machine that does other work, a proxy that is busy waits for its turn whatever it does itself.
 const ANYWHERE_TIMES_SLOWER: u32 = 10;
 const ANYWHERE_FINE: Duration = Duration::from_secs(2);
