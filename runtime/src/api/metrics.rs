@@ -3,10 +3,12 @@
 //! Label sets are bounded: rules and agents beyond the first so many are counted together, as `(other)`, which no rule and no
 //! agent can be called.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
 use super::Api;
+use super::host::Counter;
 use crate::audit::{Counts, Decision, Passed};
 use crate::intercept::Leaves;
 use crate::meters::{BUCKETS_US, Histogram};
@@ -181,13 +183,19 @@ async fn kernel(page: &mut Page, api: &Api) {
     if let Some(agents) = agents {
         family.sample(&[], agents as u64);
     }
+    // Tables of two families may have counters of one name, and a sample stands once.
+    let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for Counter { name, packets, bytes } in counters {
+        let sum = sums.entry(name).or_default();
+        *sum = (sum.0.saturating_add(packets), sum.1.saturating_add(bytes));
+    }
     let mut family = page.family(Family::NftPackets);
-    for counter in &counters {
-        family.sample(&[("counter", &counter.name)], counter.packets);
+    for (name, (packets, _)) in &sums {
+        family.sample(&[("counter", name)], *packets);
     }
     let mut family = page.family(Family::NftBytes);
-    for counter in &counters {
-        family.sample(&[("counter", &counter.name)], counter.bytes);
+    for (name, (_, bytes)) in &sums {
+        family.sample(&[("counter", name)], *bytes);
     }
 }
 

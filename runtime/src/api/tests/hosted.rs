@@ -30,6 +30,11 @@ impl Recorded {
     }
 }
 
+/// One of two counters of the same name.
+fn counter(packets: u64, bytes: u64) -> Counter {
+    Counter { name: "rule_web".to_owned(), packets, bytes }
+}
+
 fn bridge(up: bool) -> Bridge {
     Bridge {
         name: "outcall0".to_owned(),
@@ -121,7 +126,7 @@ impl Host for Recorded {
     }
 
     fn counters(&self) -> Later<'_, Vec<Counter>> {
-        self.done("counters".to_owned(), vec![Counter { name: "rule_web".to_owned(), packets: 3, bytes: 180 }])
+        self.done("counters".to_owned(), vec![counter(1, 60), counter(2, 120)])
     }
 
     fn not_ready(&self) -> Vec<String> {
