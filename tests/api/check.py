@@ -1,4 +1,4 @@
-"""check.py OUTCALL EXAMPLES: bad input for the operator's API of one run, and its metrics read by another's parser."""
+"""check.py PROGRAMS EXAMPLES run|host: bad input for an operator's API, and its metrics read by another's parser."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -68,34 +69,56 @@ def metrics(url):
     print(f"api: {len(families)} metric families")
 
 
-def main(outcall, examples):
+@contextlib.contextmanager
+def serving(programs, home, mode):
+    """An outcalld that serves at `home/s` while it is used."""
+    rules = home / "rules.yaml"
+    rules.write_text(RULES)
+    outcall, path, log = str(programs / "outcall"), str(home / "s"), str(home / "log")
+    dns = ["--dns-upstream", "127.0.0.1:9"]
+    if mode == "run":
+        command = [outcall, "run", "--socket", path, "--quiet", *dns, "--log", log, "--rules", str(rules)]
+        command += ["--", "sh", "-c", "read go"]
+    else:
+        artifacts = str(home / "dist")
+        subprocess.run([outcall, "compile", str(rules), "-o", artifacts], check=True, stdout=subprocess.DEVNULL)
+        command = [str(programs / "outcalld"), "--artifacts", artifacts, "--socket", path, *dns, "--log", log]
+        command += ["--state-dir", str(home / "state")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as there:
+                    there.connect(path)
+                    break
+                assert process.poll() is None, "it does not start"
+                time.sleep(0.05)
+            yield path
+            assert process.poll() is None, "it still runs"
+        finally:
+            process.stdin.close()
+            if mode == "host":
+                process.terminate()
+
+
+def main(programs, examples, mode):
     with tempfile.TemporaryDirectory() as home:
         home = pathlib.Path(home)
-        (home / "rules.yaml").write_text(RULES)
-        path = str(home / "s")
-        command = [outcall, "run", "--socket", path, "--quiet", "--dns-upstream", "127.0.0.1:9", "--rules"]
-        command += [str(home / "rules.yaml"), "--", "sh", "-c", "echo ready; read go"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
-            try:
-                assert run.stdout.readline() == b"ready\n"
-                url = f"http://127.0.0.1:{Forwarder(path).server_address[1]}"
-                metrics(url)
-                with urllib.request.urlopen(url + "/api/v1/openapi.json", timeout=30) as answer:
-                    (home / "openapi.json").write_bytes(answer.read())
-                # Events have no end, so they are left out.
-                done = subprocess.run(
-                    [str(pathlib.Path(sys.executable).with_name("schemathesis")), "run", str(home / "openapi.json"),
-                     "--url", url, "--checks", "all", "--exclude-checks", WITHOUT, "--exclude-path", "/api/v1/events",
-                     "--max-examples", str(examples), "--request-timeout", "30", "--continue-on-failure",
-                     "--phases", "examples,coverage,fuzzing", "--no-color"],
-                    cwd=home, check=False, env={**os.environ, **HOOKS},
-                )
-                metrics(url)
-                assert run.poll() is None, "it still runs"
-            finally:
-                run.stdin.close()
+        with serving(pathlib.Path(programs), home, mode) as path:
+            url = f"http://127.0.0.1:{Forwarder(path).server_address[1]}"
+            metrics(url)
+            with urllib.request.urlopen(url + "/api/v1/openapi.json", timeout=30) as answer:
+                (home / "openapi.json").write_bytes(answer.read())
+            # Events have no end, so they are left out.
+            done = subprocess.run(
+                [str(pathlib.Path(sys.executable).with_name("schemathesis")), "run", str(home / "openapi.json"),
+                 "--url", url, "--checks", "all", "--exclude-checks", WITHOUT, "--exclude-path", "/api/v1/events",
+                 "--max-examples", examples, "--request-timeout", "30", "--continue-on-failure",
+                 "--phases", "examples,coverage,fuzzing", "--no-color"],
+                cwd=home, check=False, env={**os.environ, **HOOKS},
+            )
+            metrics(url)
         return done.returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(main(*sys.argv[1:]))
