@@ -60,7 +60,15 @@ impl Audit {
     /// # Errors
     /// The file cannot be opened or the writer's thread cannot be started.
     pub fn to_path(path: &Path) -> io::Result<Audit> {
-        Audit::to_file(OpenOptions::new().append(true).create(true).mode(0o600).open(path)?)
+        Audit::to_file(Audit::open(path)?)
+    }
+
+    /// Opens a file to append to; it is made where it is missing, for its owner alone.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
     }
 
     /// Writes to an open file.

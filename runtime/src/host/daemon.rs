@@ -1,6 +1,7 @@
 //! The daemon: starts closed, opens what the policy opens, and stops closed.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::agents::{Agent, Agents, Origin};
 use super::bridge::{self, BridgeError};
+use super::confine::{self, Guard};
 use super::gate::{Gate, GateError, Look};
 use super::network::Network;
 use super::notify::Manager;
@@ -38,7 +40,7 @@ use crate::secrets::{Secrets, Sources};
 use crate::shares::{Shares, workers};
 use crate::snapshot::{Snapshot, in_force};
 use crate::state::{Pending, StateDir, StateError};
-use crate::sys::{descriptors, privilege};
+use crate::sys::{descriptors, filter, privilege};
 
 /// The name under which the agents are remembered.
 const AGENTS: &str = "agents.json";
@@ -142,15 +144,53 @@ fn system(step: &'static str) -> impl Fn(io::Error) -> DaemonError {
 /// See [`DaemonError`].
 pub fn run(options: Options) -> Result<(), DaemonError> {
     privilege::keep_confidence().map_err(system("keep secrets out of core dumps"))?;
+    let begun = Begun::new(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
     runtime.block_on(async {
-        let (daemon, listeners) = Daemon::start(options).await?;
+        let (daemon, listeners) = Daemon::start(options, begun).await?;
         daemon.live(listeners).await
     })
+}
+
+/// What the daemon opens before it gives up the rights for it. The kernel is closed by then.
+struct Begun {
+    state: StateDir,
+    socket: Option<Socket>,
+    log: Option<File>,
+    interception: Option<Interception>,
+    trust: Trust,
+}
+
+impl Begun {
+    /// Closes the kernel, opens files, and then gives up all that the daemon does not need any more: while there is one
+    /// thread, as threads have capabilities, filters and confinement of their own and hand them down.
+    fn new(options: &Options) -> Result<Begun, DaemonError> {
+        // Whatever happens from here on, agents reach nothing that no policy opens.
+        let shut = ruleset::load(&super::ruleset::closed(&options.network, &Agents::default()));
+        shut.map_err(GateError::from)?;
+        let state = StateDir::open(&options.state)?;
+        let interception = interception(options)?;
+        let trust = load::trusted(&options.trust_keys).map_err(|error| DaemonError::Trust(error.to_string()))?;
+        let log = options.log.as_deref().map(Audit::open).transpose().map_err(system("open the log"))?;
+        let socket =
+            options.socket.as_deref().map(|path| Place::find(path).and_then(|place| bound(&place))).transpose()?;
+        privilege::keep_network().map_err(system("keep the rights over the network and no others"))?;
+        let guard = confine::to_own_files(options)
+            .map_err(|error| system("confine itself to its files")(io::Error::other(error)))?;
+        match guard {
+            Guard::Whole => {}
+            Guard::Part => {
+                eprintln!("outcalld: this kernel has an old Landlock, which confines it to its files in part")
+            }
+            Guard::None => eprintln!("outcalld: this kernel has no Landlock; its user's permissions alone confine it"),
+        }
+        filter::install().map_err(system("filter system calls"))?;
+        Ok(Begun { state, socket, log, interception, trust })
+    }
 }
 
 /// The sockets at the gateway.
@@ -206,20 +246,15 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Closes the kernel, makes the bridge, binds, and only then opens what the policy opens.
-    async fn start(options: Options) -> Result<(Arc<Daemon>, Listeners), DaemonError> {
+    /// Makes the bridge, binds, and only then opens what the policy opens.
+    async fn start(options: Options, begun: Begun) -> Result<(Arc<Daemon>, Listeners), DaemonError> {
+        let Begun { state, socket, log, interception, trust } = begun;
         let network = options.network.clone();
         let manager = Manager::find(|name| std::env::var_os(name));
-        // Whatever happens from here on, agents reach nothing that no policy opens.
-        let shut = tokio::task::block_in_place(|| ruleset::load(&super::ruleset::closed(&network, &Agents::default())));
-        shut.map_err(GateError::from)?;
-        let state = tokio::task::block_in_place(|| StateDir::open(&options.state))?;
         let agents = remembered(&state, &network)?;
-        let interception = interception(&options)?;
-        let trust = load::trusted(&options.trust_keys).map_err(|error| DaemonError::Trust(error.to_string()))?;
         let (artifacts, snapshot) = tokio::task::block_in_place(|| first_policy(&options, &trust, &state))?;
-        let audit = match &options.log {
-            Some(path) => Audit::to_path(path),
+        let audit = match log {
+            Some(file) => Audit::to_file(file),
             None => Audit::to_writer(Box::new(io::stdout())),
         };
         let audit = audit.map_err(system("start the log"))?;
@@ -229,8 +264,6 @@ impl Daemon {
         bridge::bring_up(&network)?;
         gate.settle().await;
         let listeners = Listeners::bind(&network)?;
-        let socket =
-            options.socket.as_deref().map(|path| Place::find(path).and_then(|place| bound(&place))).transpose()?;
         let daemon = Daemon {
             options,
             trust: Arc::new(trust),

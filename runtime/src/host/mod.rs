@@ -9,6 +9,7 @@
 pub mod agents;
 pub mod attach;
 pub mod bridge;
+mod confine;
 pub mod daemon;
 mod flows;
 pub mod gate;

@@ -13,11 +13,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::{MAX_BYTES, Secret};
+use crate::sys::privilege;
 
 /// How long what a program gave is used before it is asked again. Tokens that programs give live for minutes at least.
 const KEPT: Duration = Duration::from_secs(300);
@@ -78,15 +80,23 @@ impl Program {
     }
 
     async fn ask(&self) -> Result<Secret, String> {
-        let mut child = Command::new("/bin/sh")
+        let mut command = Command::new("/bin/sh");
+        command
             .arg("-c")
             .arg(&self.command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // In a group of its own, so that all of it can be ended.
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
+            .kill_on_drop(true);
+        let runtime = Handle::current();
+        // It gets none of the rights over the network that the daemon keeps.
+        let started = privilege::without_any(|| {
+            let _inside = runtime.enter();
+            command.spawn()
+        });
+        let mut child = started
+            .and_then(std::convert::identity)
             .map_err(|error| format!("its command could not be started: {error}"))?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         let outcome = timeout(self.patience, output(&mut child)).await;

@@ -41,7 +41,7 @@ pub enum Forked {
 }
 
 /// How many threads this process has.
-fn threads() -> io::Result<usize> {
+pub(super) fn threads() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())
 }
 

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use std::process::exit;
 
 use clap::error::ErrorKind;
+use outcall_runtime::host::agents::Agents;
 use outcall_runtime::host::attach;
 use outcall_runtime::host::bridge::has_v6;
 use outcall_runtime::host::daemon::{self, Options};
 use outcall_runtime::host::network::{BridgeName, Network, SubnetV4, SubnetV6};
+use outcall_runtime::host::ruleset::closed;
 use outcall_runtime::intercept::{Files, LeafTtl};
+use outcall_runtime::kernel::ruleset::{self, RulesetError};
 use outcall_runtime::secrets::Sources;
 use outcall_runtime::state;
 
@@ -19,6 +22,9 @@ use super::{leaf_ttl, upstream, usage};
 /// The daemon.
 #[derive(Debug, clap::Args)]
 pub(super) struct Host {
+    /// A file with settings in TOML: these options with underscores, such as `dns_port = 53`. An option here wins.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The directory that `outcall compile` wrote.
     #[arg(long, value_name = "DIR", required = true)]
     artifacts: Option<PathBuf>,
@@ -119,6 +125,47 @@ pub(super) struct Attach {
 impl Attach {
     pub(super) fn run(self) -> ! {
         ended(attach::plug(&self.netns, &self.place))
+    }
+}
+
+/// What closes the kernel before there is a daemon.
+#[derive(Debug, clap::Parser)]
+pub(super) struct Close {
+    /// The daemon's file with settings, for those that are options here.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The bridge that agents are on, or will be.
+    #[arg(long, value_name = "NAME", default_value = "outcall0")]
+    bridge: BridgeName,
+    /// The agents' IPv4 network; its first address is the gateway's.
+    #[arg(long, value_name = "NETWORK", default_value = "10.200.0.0/16")]
+    subnet: SubnetV4,
+    /// The agents' IPv6 network, of unique local addresses.
+    #[arg(long, value_name = "NETWORK", default_value = "fd6f:7574:6361:6c6c::/64")]
+    subnet6: SubnetV6,
+}
+
+impl Close {
+    pub(super) fn run(self) -> ! {
+        ended(self.closed())
+    }
+
+    /// Closes what there is by default, and fails: nobody knows what the file meant, and nothing may be open for that.
+    pub(super) fn without_settings(error: &str) -> ! {
+        let defaults = <Close as clap::Parser>::parse_from(["close"]);
+        let bridge = defaults.bridge.to_string();
+        match defaults.closed() {
+            Ok(()) => eprintln!("outcalld: {error}; closed `{bridge}`, as without the file"),
+            Err(closing) => eprintln!("outcalld: {error}; nor is `{bridge}` closed: {closing}"),
+        }
+        exit(1)
+    }
+
+    fn closed(self) -> Result<(), RulesetError> {
+        let Close { config: _, bridge, subnet, subnet6 } = self;
+        let v6 = has_v6().then_some(subnet6);
+        let network = Network { bridge, v4: subnet, v6, dns_port: 53, proxy_port: 8080 };
+        ruleset::load(&closed(&network, &Agents::default()))
     }
 }
 

@@ -10,6 +10,7 @@ use outcall_runtime::intercept::{Files, LeafTtl};
 use outcall_runtime::sandbox;
 use outcall_runtime::secrets::Sources;
 
+mod config;
 mod host;
 
 /// Enforces compiled policies: for all agents of this host, or with a command for one.
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Plugs a network namespace into the bridge, as an agent that the running daemon knows.
     Attach(host::Attach),
+    /// Closes the kernel for agents until a daemon opens it, and ends: for the time before there is one.
+    Close(host::Close),
     /// Runs a command in a network of its own, where the policy decides on every packet, name and request.
     Sandbox(Box<Sandbox>),
 }
@@ -98,8 +101,15 @@ fn usage(kind: ErrorKind, error: impl std::fmt::Display) -> ! {
 }
 
 fn main() {
-    let Arguments { command, host } = Arguments::parse();
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let closing = given.get(1).is_some_and(|word| word == config::CLOSE);
+    let given = config::with_settings(&Arguments::command(), given).unwrap_or_else(|error| match closing {
+        true => host::Close::without_settings(&error),
+        false => usage(ErrorKind::InvalidValue, error),
+    });
+    let Arguments { command, host } = Arguments::parse_from(given);
     match command {
+        Some(Command::Close(asked)) => asked.run(),
         Some(Command::Sandbox(asked)) => sandbox(*asked),
         Some(Command::Attach(asked)) => asked.run(),
         None => host.run(),
