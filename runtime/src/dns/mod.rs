@@ -6,6 +6,9 @@
 mod answer;
 mod cache;
 mod clock;
+mod encrypted;
+#[cfg(test)]
+mod encrypted_tests;
 mod examine;
 mod filter;
 mod judge;
@@ -13,6 +16,7 @@ mod message;
 pub mod probe;
 mod resolver;
 mod serve;
+mod server;
 mod svcb;
 mod upstream;
 
@@ -21,3 +25,4 @@ pub use examine::{Unusable, examine};
 pub use filter::{Filter, OnAnswer, Told};
 pub use resolver::{ResolveError, Resolver};
 pub use serve::Limits;
+pub use server::{Server, ServerError};

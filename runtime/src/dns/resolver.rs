@@ -10,6 +10,7 @@ use outcall_schema::api::dns::{CacheEntry, CacheStatus};
 use outcall_schema::decision::RuleIndex;
 use outcall_schema::host::Host;
 use outcall_schema::reason::Reason;
+use rustls::RootCertStore;
 use tokio::sync::{Semaphore, watch};
 
 use super::answer::Answer;
@@ -17,6 +18,7 @@ use super::cache::{Cache, Key};
 use super::clock::Clock;
 use super::judge::{Judgement, judge};
 use super::message::{type_name, wire};
+use super::server::Server;
 use super::upstream::{Failure, Upstreams};
 use crate::dial::{Dialer, Reach};
 use crate::snapshot::Snapshot;
@@ -84,11 +86,23 @@ impl Resolver {
         Resolver::with_clock(upstreams, dialer, Clock::system())
     }
 
+    /// One that asks these, of which those over TLS must have certificates that `roots` vouch for.
+    ///
+    /// # Errors
+    /// What rustls says of the roots.
+    pub fn of_servers(servers: Vec<Server>, roots: RootCertStore, dialer: Dialer) -> Result<Resolver, rustls::Error> {
+        Ok(Resolver::over(Upstreams::of_servers(servers, roots, dialer)?, Clock::system()))
+    }
+
     /// As [`Resolver::new`], with answers that age by `clock`.
     pub fn with_clock(upstreams: Vec<SocketAddr>, dialer: Dialer, clock: Clock) -> Resolver {
+        Resolver::over(Upstreams::new(upstreams, dialer), clock)
+    }
+
+    fn over(upstreams: Upstreams, clock: Clock) -> Resolver {
         Resolver {
             shared: Arc::new(Shared {
-                upstreams: Upstreams::new(upstreams, dialer),
+                upstreams,
                 cache: Cache::new(),
                 clock,
                 flights: Mutex::default(),

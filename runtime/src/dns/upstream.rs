@@ -7,12 +7,15 @@ use std::time::Duration;
 use domain::base::iana::Rtype;
 use domain::base::{MessageBuilder, StaticCompressor};
 use outcall_schema::reason::Reason;
+use rustls::RootCertStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Unusable};
 use super::clock::Clock;
+use super::encrypted::{self, Encrypted};
 use super::message::{UDP_MAX, WireName};
+use super::server::Server;
 use crate::dial::Dialer;
 
 /// How long one upstream may take for one attempt. Clients commonly ask again after 5 s; by then two attempts at each of
@@ -41,9 +44,16 @@ pub(super) enum Failure {
 /// costs its time once, not for every name.
 #[derive(Debug)]
 pub(super) struct Upstreams {
-    servers: Vec<SocketAddr>,
+    servers: Vec<(Server, Way)>,
     answered: AtomicUsize,
     dialer: Dialer,
+}
+
+/// How a server is asked.
+#[derive(Debug)]
+enum Way {
+    Plain(SocketAddr),
+    Encrypted(Encrypted),
 }
 
 /// Whether a query offers EDNS. A server that does not understand it is asked again without.
@@ -80,12 +90,30 @@ impl Failure {
 
 impl Upstreams {
     pub(super) fn new(servers: Vec<SocketAddr>, dialer: Dialer) -> Upstreams {
+        let servers = servers.into_iter().map(|address| (Server::Plain(address), Way::Plain(address))).collect();
         Upstreams { servers, answered: AtomicUsize::new(0), dialer }
+    }
+
+    /// Those that are asked over TLS must have certificates that `roots` vouch for.
+    pub(super) fn of_servers(
+        servers: Vec<Server>,
+        roots: RootCertStore,
+        dialer: Dialer,
+    ) -> Result<Upstreams, rustls::Error> {
+        let connector = encrypted::connector(roots)?;
+        let way = |server: &Server| match server {
+            Server::Plain(address) => Way::Plain(*address),
+            Server::Encrypted { address, name } => {
+                Way::Encrypted(Encrypted::new(*address, name.clone(), connector.clone(), dialer.clone()))
+            }
+        };
+        let servers = servers.into_iter().map(|server| (server.clone(), way(&server))).collect();
+        Ok(Upstreams { servers, answered: AtomicUsize::new(0), dialer })
     }
 
     /// Who is asked, in the operator's order.
     pub(super) fn names(&self) -> Vec<String> {
-        self.servers.iter().map(ToString::to_string).collect()
+        self.servers.iter().map(|(server, _)| server.to_string()).collect()
     }
 
     /// Asks one upstream after the other until one answers.
@@ -96,12 +124,12 @@ impl Upstreams {
         let mut failure = Failure::Unavailable;
         let first = self.answered.load(Ordering::Relaxed);
         let round = self.servers.iter().enumerate().cycle().skip(first).take(self.servers.len() * ROUNDS);
-        for (at, server) in round {
+        for (at, (_, way)) in round {
             if Instant::now() >= end {
                 break;
             }
             let deadline = end.min(Instant::now() + ATTEMPT);
-            match timeout_at(deadline, self.attempt(*server, question)).await {
+            match timeout_at(deadline, self.attempt(way, question)).await {
                 Ok(Ok(answer)) => {
                     self.answered.store(at, Ordering::Relaxed);
                     self.dialer.meters().dns_upstream.observe(begun.elapsed());
@@ -114,15 +142,18 @@ impl Upstreams {
         Err(failure)
     }
 
-    /// Asks one upstream: over UDP, over TCP where the reply is cut off or somebody is guessing, and without EDNS where it
+    /// Asks one upstream: over TLS where it was named so, else over UDP, over TCP where the reply is cut off or somebody is guessing, and without EDNS where it
     /// is not understood.
-    async fn attempt(&self, server: SocketAddr, question: Question<'_>) -> Result<Answer, Failure> {
+    async fn attempt(&self, way: &Way, question: Question<'_>) -> Result<Answer, Failure> {
         let mut edns = Edns::Offered;
         loop {
-            let mut reply = self.over_udp(server, question, edns).await;
-            if matches!(reply, Err(Unusable::Truncated | Unusable::NotOurs)) {
-                reply = self.over_tcp(server, question, edns).await;
-            }
+            let reply = match way {
+                Way::Encrypted(server) => over_tls(server, question, edns).await,
+                Way::Plain(server) => match self.over_udp(*server, question, edns).await {
+                    Err(Unusable::Truncated | Unusable::NotOurs) => self.over_tcp(*server, question, edns).await,
+                    reply => reply,
+                },
+            };
             return match reply {
                 Ok(answer) => Ok(answer),
                 Err(Unusable::NoEdns) if edns == Edns::Offered => {
@@ -162,6 +193,12 @@ impl Upstreams {
         stream.read_exact(&mut reply).await.map_err(|_| Unusable::Failed)?;
         question.read(&reply, id)
     }
+}
+
+async fn over_tls(server: &Encrypted, question: Question<'_>, edns: Edns) -> Result<Answer, Unusable> {
+    let (id, query) = query(question, edns).ok_or(Unusable::Failed)?;
+    let reply = server.ask(&query).await.map_err(|_| Unusable::Failed)?;
+    question.read(&reply, id)
 }
 
 /// A query of our own: a fresh random id, recursion, and nothing that the agent chose but the name and the type.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use outcall_schema::api::load::Loaded;
 use outcall_schema::layer::KERNEL_LOG_GROUP;
 use outcall_schema::signing::Trust;
+use rustls::RootCertStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -29,7 +30,7 @@ use crate::api::{self, Api, Place, Socket, SocketError};
 use crate::audit::{Audit, Notice};
 use crate::dial::Dialer;
 use crate::direct::Direct;
-use crate::dns::{Filter, Resolver};
+use crate::dns::{Filter, Resolver, Server};
 use crate::identity::Identity;
 use crate::intercept::{Files, Interception, LeafTtl, Leaves, Upstreams, upstream};
 use crate::kernel::{link, log, ruleset};
@@ -69,12 +70,13 @@ pub struct Options {
     /// The agents' network.
     pub network: Network,
     /// The resolvers, asked in this order.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
     /// Where audit records go; to standard output when absent, where a service manager keeps them.
     pub log: Option<PathBuf>,
     /// The authority for policies that look inside TLS.
     pub authority: Option<Files>,
-    /// Certificates that servers of intercepted connections are verified against, beside those that this system trusts.
+    /// Certificates that servers of intercepted connections and resolvers are verified against, beside those that this
+    /// system trusts.
     pub upstream_ca: Option<PathBuf>,
     /// How long the certificates for hosts are valid.
     pub leaf_ttl: LeafTtl,
@@ -116,6 +118,9 @@ pub enum DaemonError {
     /// What looking inside TLS takes.
     #[error("cannot look inside TLS: {0}")]
     Interception(String),
+    /// What asking resolvers over TLS takes.
+    #[error("cannot ask resolvers over TLS: {0}")]
+    Resolvers(String),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -163,6 +168,8 @@ struct Begun {
     log: Option<File>,
     interception: Option<Interception>,
     trust: Trust,
+    /// Who vouches for resolvers that are asked over TLS.
+    roots: RootCertStore,
 }
 
 impl Begun {
@@ -175,6 +182,12 @@ impl Begun {
         let state = StateDir::open(&options.state)?;
         let interception = interception(options)?;
         let trust = load::trusted(&options.trust_keys).map_err(|error| DaemonError::Trust(error.to_string()))?;
+        let encrypted = options.upstreams.iter().any(|server| matches!(server, Server::Encrypted { .. }));
+        let roots = match encrypted {
+            true => upstream::roots(options.upstream_ca.as_deref()),
+            false => Ok(RootCertStore::empty()),
+        };
+        let roots = roots.map_err(|error| DaemonError::Resolvers(error.to_string()))?;
         let log = options.log.as_deref().map(Audit::open).transpose().map_err(system("open the log"))?;
         let socket =
             options.socket.as_deref().map(|path| Place::find(path).and_then(|place| bound(&place))).transpose()?;
@@ -189,7 +202,7 @@ impl Begun {
             Guard::None => eprintln!("outcalld: this kernel has no Landlock; its user's permissions alone confine it"),
         }
         filter::install().map_err(system("filter system calls"))?;
-        Ok(Begun { state, socket, log, interception, trust })
+        Ok(Begun { state, socket, log, interception, trust, roots })
     }
 }
 
@@ -238,6 +251,8 @@ pub struct Daemon {
     audit: Audit,
     direct: Direct,
     interception: Option<Interception>,
+    dialer: Dialer,
+    resolver: Resolver,
     manager: Manager,
     socket: Option<Socket>,
     state: StateDir,
@@ -248,7 +263,7 @@ pub struct Daemon {
 impl Daemon {
     /// Makes the bridge, binds, and only then opens what the policy opens.
     async fn start(options: Options, begun: Begun) -> Result<(Arc<Daemon>, Listeners), DaemonError> {
-        let Begun { state, socket, log, interception, trust } = begun;
+        let Begun { state, socket, log, interception, trust, roots } = begun;
         let network = options.network.clone();
         let manager = Manager::find(|name| std::env::var_os(name));
         let agents = remembered(&state, &network)?;
@@ -258,6 +273,9 @@ impl Daemon {
             None => Audit::to_writer(Box::new(io::stdout())),
         };
         let audit = audit.map_err(system("start the log"))?;
+        let dialer = Dialer::measured(audit.meters());
+        let resolver = Resolver::of_servers(options.upstreams.clone(), roots, dialer.clone());
+        let resolver = resolver.map_err(|error| DaemonError::Resolvers(error.to_string()))?;
         let direct = Direct::default();
         let policy = in_force(snapshot);
         let gate = Gate::close(network.clone(), policy, direct.clone(), agents).await?;
@@ -271,6 +289,8 @@ impl Daemon {
             audit,
             direct,
             interception,
+            dialer,
+            resolver,
             manager,
             socket,
             state,
@@ -343,8 +363,8 @@ impl Daemon {
     ) -> Result<(), DaemonError> {
         let identity: Identity = Arc::clone(&self.gate.directory) as Identity;
         let policy = Arc::clone(&self.gate.policy);
-        let dialer = Dialer::measured(self.audit.meters());
-        let resolver = Resolver::new(self.options.upstreams.clone(), dialer.clone());
+        let dialer = self.dialer.clone();
+        let resolver = self.resolver.clone();
         let dns_listening = listeners.udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let proxy_listening = listeners.proxy.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let api = Api::new(Arc::clone(&policy), self.audit.clone(), resolver.clone())

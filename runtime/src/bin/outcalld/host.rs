@@ -1,11 +1,11 @@
 //! The daemon's own arguments, and those of its helper that plugs namespaces in.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::exit;
 
 use clap::error::ErrorKind;
+use outcall_runtime::dns::Server;
 use outcall_runtime::host::agents::Agents;
 use outcall_runtime::host::attach;
 use outcall_runtime::host::bridge::has_v6;
@@ -17,7 +17,7 @@ use outcall_runtime::kernel::ruleset::{self, RulesetError};
 use outcall_runtime::secrets::Sources;
 use outcall_runtime::state;
 
-use super::{leaf_ttl, upstream, usage};
+use super::{leaf_ttl, usage};
 
 /// The daemon.
 #[derive(Debug, clap::Args)]
@@ -52,9 +52,9 @@ pub(super) struct Host {
     /// The port of the proxy at the gateway.
     #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
     proxy_port: u16,
-    /// A resolver to ask for allowed names, `IP` or `IP:PORT`; may be repeated.
-    #[arg(long, value_name = "IP[:PORT]", required = true, value_parser = upstream)]
-    dns_upstream: Vec<SocketAddr>,
+    /// A resolver to ask for allowed names, `IP`, `IP:PORT`, or over TLS `tls://NAME@IP`; may be repeated.
+    #[arg(long, value_name = "RESOLVER", required = true)]
+    dns_upstream: Vec<Server>,
     /// Append one JSON line for each refusal, and for each request inside TLS, to this file [default: standard output].
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -64,7 +64,7 @@ pub(super) struct Host {
     /// Its private key; its owner alone may have access to the file.
     #[arg(long, value_name = "FILE")]
     ca_key: Option<PathBuf>,
-    /// Certificates in PEM that servers are verified against where TLS is looked into, beside those that this system trusts.
+    /// Certificates in PEM that servers inside TLS, and resolvers, are verified against beside those that this system trusts.
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
     /// A directory with one file for each secret that rules inject; its owner alone may have access to the files.
