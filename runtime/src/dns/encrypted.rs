@@ -209,9 +209,8 @@ impl Carrying {
         }
         let id = self.next;
         self.next = self.next.wrapping_add(1);
-        let (Some(place), Ok(length)) = (query.get_mut(..ID), u16::try_from(query.len())) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
+        let length = u16::try_from(query.len()).map_err(io::Error::other)?;
+        let place = query.get_mut(..ID).ok_or(io::ErrorKind::InvalidInput)?;
         place.copy_from_slice(&id.to_be_bytes());
         // Both at once, so that they leave in one record (RFC 7766, section 8).
         let mut framed = length.to_be_bytes().to_vec();

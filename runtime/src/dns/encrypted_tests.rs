@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::base::iana::{Class, Rcode, Rtype};
+use domain::base::name::ToName;
 use domain::base::{Message, MessageBuilder, Name, Record, Ttl};
 use domain::rdata::A;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -148,7 +149,8 @@ fn upstreams(fixture: &Fixture, servers: Vec<Server>) -> Upstreams {
 }
 
 async fn ask(upstreams: &Upstreams, name: &str) -> Result<String, Failure> {
-    let asking = upstreams.ask(&wire(name).unwrap(), Rtype::A, &Clock::system());
+    let (name, clock) = (wire(name).unwrap(), Clock::system());
+    let asking = upstreams.ask(&name, Rtype::A, &clock);
     let answer: Answer = tokio::time::timeout(Duration::from_secs(20), asking).await.unwrap()?;
     Ok(answer.visible(Reach::PublicOnly).addresses.iter().map(ToString::to_string).collect())
 }

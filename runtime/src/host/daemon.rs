@@ -44,7 +44,7 @@ use crate::state::{Pending, StateDir, StateError};
 use crate::sys::{descriptors, filter, privilege};
 
 /// The name under which the agents are remembered.
-const AGENTS: &str = "agents.json";
+const AGENTS: &str = "agents";
 
 /// How often the kernel is asked whether our tables are still there: what was flushed is put back within a second.
 const LOOK: Duration = Duration::from_millis(250);
