@@ -106,7 +106,7 @@ fn policies(given: &Path) -> Vec<PathBuf> {
     let leads = given.canonicalize().unwrap_or_else(|_| given.to_owned());
     let places = [given.to_owned(), leads.clone(), directory(given), directory(&leads)];
     // All files there are would be no confinement.
-    places.into_iter().filter(|place| place.as_os_str() != OsString::from("/")).collect()
+    places.into_iter().filter(|place| place.as_os_str() != "/").collect()
 }
 
 /// The directory that something is in; of a relative path with one name, the working directory.
