@@ -19,6 +19,8 @@ use crate::Exit;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the loading of a policy may take, with its upload.
 const LOADING: Duration = Duration::from_secs(180);
+/// How long something with a container may take: outcalld gives up on an image after 15 minutes.
+const CONTAINER: Duration = Duration::from_secs(960);
 /// The longest line of what is followed; audit records are shorter.
 const LINE_MAX: u64 = 1 << 20;
 
@@ -86,6 +88,16 @@ impl Daemon {
     pub(crate) fn tell<T: DeserializeOwned>(&self, endpoint: Endpoint, body: &impl Serialize) -> Result<T, NoAnswer> {
         let body = serde_json::to_vec(body).map_err(|error| self.broken(error.to_string()))?;
         self.data(&self.request(endpoint, endpoint.row().path, JSON_TYPE, &body, PATIENCE)?)
+    }
+
+    /// Tells an endpoint something that takes its time, as to fetch an image does.
+    pub(crate) fn tell_patiently<T: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        body: &impl Serialize,
+    ) -> Result<T, NoAnswer> {
+        let body = serde_json::to_vec(body).map_err(|error| self.broken(error.to_string()))?;
+        self.data(&self.request(endpoint, endpoint.row().path, JSON_TYPE, &body, CONTAINER)?)
     }
 
     /// Has a policy loaded, with these artifacts or, where there are none to send, from where it knows.

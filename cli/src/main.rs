@@ -8,6 +8,7 @@ mod bridge;
 mod ca;
 mod compile;
 mod completions;
+mod container;
 mod daemon;
 mod diff;
 mod dns;
@@ -20,6 +21,7 @@ mod inspect;
 mod keygen;
 mod lsp;
 mod netns;
+mod network;
 mod output;
 mod pair;
 mod policies;
@@ -75,6 +77,7 @@ enum Command {
     Ca(ca::Args),
     Compile(compile::Args),
     Completions(completions::Args),
+    Container(container::Args),
     Diff(diff::Args),
     Dns(dns::Args),
     Doctor(doctor::Args),
@@ -88,6 +91,7 @@ enum Command {
     Man(completions::ManArgs),
     Metrics(events::MetricsArgs),
     Netns(netns::Args),
+    Network(network::Args),
     Presets(presets::Args),
     Proxy(proxy::Args),
     Query(query::Args),
@@ -125,6 +129,7 @@ fn main() -> ExitCode {
         Command::Ca(args) => ca::run(&args, socket, &mut out),
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
+        Command::Container(args) => container::run(&args, &daemon, &mut out),
         Command::Diff(args) => diff::run(&args, &mut out),
         Command::Dns(args) => dns::run(&args, &daemon, &mut out),
         Command::Doctor(args) => doctor::run(&args, &daemon, &mut out),
@@ -138,6 +143,7 @@ fn main() -> ExitCode {
         Command::Man(args) => completions::man(&args),
         Command::Metrics(_) => events::metrics(&daemon, &mut out),
         Command::Netns(args) => netns::run(&args, &daemon, &mut out),
+        Command::Network(args) => network::run(&args, &daemon, &mut out),
         Command::Presets(args) => presets::run(&args, &mut out),
         Command::Proxy(args) => proxy::run(&args, &daemon, &mut out),
         Command::Query(args) => query::run(&args, &mut out),

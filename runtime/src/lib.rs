@@ -8,6 +8,7 @@ pub mod audit;
 pub mod dial;
 pub mod direct;
 pub mod dns;
+pub mod docker;
 pub mod host;
 pub mod identity;
 pub mod intercept;

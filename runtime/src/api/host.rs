@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use outcall_schema::api::agents::{Agent, Attach, Attached, Detach, Detached};
 use outcall_schema::api::bridge::Bridge;
+use outcall_schema::api::docker;
 use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
@@ -44,6 +45,39 @@ pub trait Host: Send + Sync {
     /// Takes them from it. [`Kind::Missing`] where there is no such agent.
     fn detach(&self, wanted: Detach) -> Later<'_, Detached>;
 
+    /// The networks of Docker's engine on our bridge.
+    fn networks(&self) -> Later<'_, Vec<docker::Network>>;
+
+    /// What such a network is made with, and how the engine is.
+    fn network_config(&self) -> Later<'_, docker::NetworkConfig>;
+
+    /// Makes one. Where it is there nothing changes.
+    fn network_create(&self, wanted: docker::NetworkCreate) -> Later<'_, docker::Network>;
+
+    /// Removes one. [`Kind::Conflict`] where containers are on it and nothing says that they may be.
+    fn network_destroy(&self, wanted: docker::NetworkDestroy) -> Later<'_, docker::Named>;
+
+    /// The containers on our network.
+    fn containers(&self) -> Later<'_, Vec<docker::Container>>;
+
+    /// One of them. [`Kind::Missing`] where there is none of that name.
+    fn container(&self, name: String) -> Later<'_, docker::ContainerDetail>;
+
+    /// The end of what one has said.
+    fn container_logs(&self, name: String) -> Later<'_, docker::ContainerLogs>;
+
+    /// Starts one as an agent. [`Kind::Refused`] where the policy does not allow it.
+    fn container_create(&self, wanted: docker::ContainerCreate) -> Later<'_, docker::Container>;
+
+    /// Stops one.
+    fn container_stop(&self, wanted: docker::ContainerStop) -> Later<'_, docker::Named>;
+
+    /// Removes one. [`Kind::Conflict`] where it runs and nothing says that it may.
+    fn container_remove(&self, wanted: docker::ContainerRemove) -> Later<'_, docker::Named>;
+
+    /// Fetches an image. [`Kind::Refused`] where the policy does not allow it.
+    fn container_pull(&self, wanted: docker::ContainerPull) -> Later<'_, docker::Named>;
+
     /// The named counters of our tables.
     fn counters(&self) -> Later<'_, Vec<Counter>>;
 
@@ -65,6 +99,8 @@ pub struct Counter {
 /// What kind of failure it is; each has its status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// 403: the policy says no.
+    Refused,
     /// 404: there is no such thing.
     Missing,
     /// 409: as things are it cannot be, such as a name that is taken.
@@ -96,6 +132,7 @@ impl Failed {
     /// The status code.
     pub const fn status(&self) -> u16 {
         match self.kind {
+            Kind::Refused => 403,
             Kind::Missing => 404,
             Kind::Conflict => 409,
             Kind::Unusable => 422,

@@ -1,6 +1,7 @@
 //! Passes on what only a host can do: its bridge, its agents, and the loading of policies.
 
 use outcall_schema::api::agents::{Agent, AgentRow, Attach, Attached, Detach, Detached};
+use outcall_schema::api::docker::Network;
 use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 use outcall_schema::artifact::manifest::is_name;
@@ -52,6 +53,13 @@ pub(super) async fn attach(api: &Api, wanted: Attach) -> Result<Attached, Failur
 pub(super) async fn detach(api: &Api, wanted: Detach) -> Result<Detached, Failure> {
     named(&wanted.name)?;
     Ok(host(api)?.detach(wanted).await?)
+}
+
+/// The network of this name among those of our bridge.
+pub(super) async fn network(api: &Api, name: &str) -> Result<Network, Failure> {
+    let networks = host(api)?.networks().await?;
+    let none = || Failure::new(404, format!("there is no network `{name}` on our bridge"));
+    networks.into_iter().find(|network| network.name == name).ok_or_else(none)
 }
 
 fn named(name: &str) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use outcall_schema::api::{BODY_MAX, EndpointRow, JSON_TYPE, Method, Takes, UPLOAD_MAX, UPLOAD_TYPE, strict};
+use outcall_schema::artifact::manifest::is_name;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -32,6 +33,8 @@ pub(super) struct Head {
 pub(super) struct Asked {
     /// Whether the endpoint's one parameter is there and `true`.
     pub(super) flag: bool,
+    /// What is asked about, where the endpoint has to be told.
+    pub(super) name: String,
     pub(super) body: Vec<u8>,
 }
 
@@ -133,6 +136,15 @@ impl Head {
         }
     }
 
+    /// The name that `row` has to be told, empty where there is none.
+    fn name(&self, row: &EndpointRow) -> Result<String, Failure> {
+        if !row.named() {
+            return Ok(String::new());
+        }
+        let name = self.query.as_deref().and_then(|query| query.strip_prefix("name=")).filter(|name| is_name(name));
+        name.map(str::to_owned).ok_or_else(|| Failure::new(400, "say of what with ?name=NAME, and nothing else"))
+    }
+
     /// Whether the body is of the type that `row` takes.
     fn typed(&self, row: &EndpointRow) -> Result<(), Failure> {
         let expected = match row.takes {
@@ -156,7 +168,8 @@ impl Head {
         reader: &mut (impl AsyncRead + Unpin),
         writer: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Asked, Unread> {
-        let flag = self.flag(row)?;
+        let name = self.name(row)?;
+        let flag = !row.named() && self.flag(row)?;
         self.typed(row)?;
         let limit = if row.takes == Takes::Upload { UPLOAD_MAX } else { BODY_MAX };
         let too_large = || Failure::new(413, format!("a body has at most {limit} bytes here"));
@@ -179,7 +192,7 @@ impl Head {
         if row.takes == Takes::Nothing && !says_nothing(&body) {
             return Err(Failure::new(400, "there is no body to this request, but for `{}`").into());
         }
-        Ok(Asked { flag, body })
+        Ok(Asked { flag, name, body })
     }
 }
 

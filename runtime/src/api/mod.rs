@@ -260,6 +260,18 @@ impl Api {
             Endpoint::Agents => data(hosted::agents(self).await?),
             Endpoint::AgentsAttach => data(hosted::attach(self, asked.json()?).await?),
             Endpoint::AgentsDetach => data(hosted::detach(self, asked.json()?).await?),
+            Endpoint::Networks => data(hosted::host(self)?.networks().await?),
+            Endpoint::Network => data(hosted::network(self, &asked.name).await?),
+            Endpoint::NetworkConfig => data(hosted::host(self)?.network_config().await?),
+            Endpoint::NetworkCreate => data(hosted::host(self)?.network_create(asked.json()?).await?),
+            Endpoint::NetworkDestroy => data(hosted::host(self)?.network_destroy(asked.json()?).await?),
+            Endpoint::Containers => data(hosted::host(self)?.containers().await?),
+            Endpoint::Container => data(hosted::host(self)?.container(asked.name).await?),
+            Endpoint::ContainerLogs => data(hosted::host(self)?.container_logs(asked.name).await?),
+            Endpoint::ContainerCreate => data(hosted::host(self)?.container_create(asked.json()?).await?),
+            Endpoint::ContainerStop => data(hosted::host(self)?.container_stop(asked.json()?).await?),
+            Endpoint::ContainerRemove => data(hosted::host(self)?.container_remove(asked.json()?).await?),
+            Endpoint::ContainerPull => data(hosted::host(self)?.container_pull(asked.json()?).await?),
             Endpoint::Health => data(process::health(self)),
             Endpoint::Ready => {
                 let ready = process::ready(self);
@@ -309,7 +321,13 @@ const fn changes(endpoint: Endpoint) -> bool {
         | Endpoint::BridgeUp
         | Endpoint::BridgeDown
         | Endpoint::AgentsAttach
-        | Endpoint::AgentsDetach => true,
+        | Endpoint::AgentsDetach
+        | Endpoint::NetworkCreate
+        | Endpoint::NetworkDestroy
+        | Endpoint::ContainerCreate
+        | Endpoint::ContainerStop
+        | Endpoint::ContainerRemove
+        | Endpoint::ContainerPull => true,
         Endpoint::Rules
         | Endpoint::Rule
         | Endpoint::RuleEvaluate
@@ -322,6 +340,12 @@ const fn changes(endpoint: Endpoint) -> bool {
         | Endpoint::CaBundle
         | Endpoint::Bridge
         | Endpoint::Agents
+        | Endpoint::Networks
+        | Endpoint::Network
+        | Endpoint::NetworkConfig
+        | Endpoint::Containers
+        | Endpoint::Container
+        | Endpoint::ContainerLogs
         | Endpoint::Health
         | Endpoint::Ready
         | Endpoint::Events

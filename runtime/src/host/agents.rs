@@ -1,6 +1,6 @@
 //! Who lives on the bridge: names, addresses and ports, and which agent an address is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,6 +12,9 @@ use super::network::Network;
 use crate::audit::rfc3339;
 use crate::identity::Identify;
 use crate::kernel::link::Mac;
+
+/// The name under which the agents are remembered.
+pub const AGENTS: &str = "agents";
 
 /// The longest name of an agent, in bytes.
 const NAME_MAX: usize = 128;
@@ -55,7 +58,13 @@ impl Agent {
     /// Whether its addresses and its port are such as the network gives.
     pub fn fits(&self, network: &Network) -> bool {
         let v4 = network.v4.contains(self.v4) && self.v4 != network.v4.gateway();
-        v4 && self.v6 == network.v6.map(|v6| v6.beside(network.v4, self.v4))
+        // The engine gives a container that somebody starts by hand whatever address it likes.
+        v4 && match &self.origin {
+            Origin::Namespace => self.v6 == network.v6.map(|v6| v6.beside(network.v4, self.v4)),
+            Origin::Container(_) => {
+                self.v6.is_none_or(|own| network.v6.is_some_and(|v6| v6.contains(own) && own != v6.gateway()))
+            }
+        }
     }
 
     /// Its addresses.
@@ -91,6 +100,9 @@ pub enum AgentError {
     /// No address is left.
     #[error("all addresses of {0} are taken")]
     Full(String),
+    /// The address is another's, or none of the network's.
+    #[error("the address {0} is not one that this agent can have")]
+    Address(IpAddr),
 }
 
 /// Checks that a name can be an agent's.
@@ -111,17 +123,23 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// Finds room for an agent: the first address that nobody has.
+    /// Finds room for an agent: the first address that nobody has and that is not reserved.
     ///
     /// # Errors
     /// See [`AgentError`].
-    pub fn place(&self, name: &str, origin: Origin, network: &Network) -> Result<Agent, AgentError> {
+    pub fn place(
+        &self,
+        name: &str,
+        origin: Origin,
+        network: &Network,
+        reserved: &HashSet<Ipv4Addr>,
+    ) -> Result<Agent, AgentError> {
         check_name(name)?;
         if self.all.contains_key(name) {
             return Err(AgentError::Taken(name.to_owned()));
         }
-        let taken: std::collections::HashSet<Ipv4Addr> = self.all.values().map(|agent| agent.v4).collect();
-        let v4 = network.v4.hosts().find(|address| !taken.contains(address));
+        let taken: HashSet<Ipv4Addr> = self.all.values().map(|agent| agent.v4).collect();
+        let v4 = network.v4.hosts().find(|address| !taken.contains(address) && !reserved.contains(address));
         let v4 = v4.ok_or_else(|| AgentError::Full(network.v4.to_string()))?;
         Ok(Agent {
             name: name.to_owned(),
@@ -132,6 +150,22 @@ impl Agents {
             v6: network.v6.map(|v6| v6.beside(network.v4, v4)),
             attached_at: rfc3339(SystemTime::now()),
         })
+    }
+
+    /// Checks that an agent that has its addresses already can be one beside these.
+    ///
+    /// # Errors
+    /// See [`AgentError`].
+    pub fn check(&self, agent: &Agent, network: &Network) -> Result<(), AgentError> {
+        check_name(&agent.name)?;
+        if self.all.contains_key(&agent.name) {
+            return Err(AgentError::Taken(agent.name.clone()));
+        }
+        if !agent.fits(network) {
+            return Err(AgentError::Address(agent.v4.into()));
+        }
+        let taken = |own: &IpAddr| self.iter().flat_map(Agent::addresses).any(|other| other == *own);
+        agent.addresses().find(taken).map_or(Ok(()), |address| Err(AgentError::Address(address)))
     }
 
     /// Adds an agent.
@@ -228,28 +262,35 @@ mod tests {
     fn each_agent_has_the_first_free_address_and_one_name() {
         let (network, mut agents) = (network(), Agents::default());
         for (name, address) in [("a", "10.200.0.2"), ("b", "10.200.0.3"), ("c", "10.200.0.4")] {
-            let agent = agents.place(name, Origin::Namespace, &network).unwrap();
+            let agent = agents.place(name, Origin::Namespace, &network, &HashSet::new()).unwrap();
             assert_eq!(agent.v4.to_string(), address);
             agents.insert(agent);
         }
-        assert_eq!(agents.place("b", Origin::Namespace, &network), Err(AgentError::Taken("b".into())));
+        assert_eq!(agents.place("b", Origin::Namespace, &network, &HashSet::new()), Err(AgentError::Taken("b".into())));
         agents.remove("b").unwrap();
-        let again = agents.place("d", Origin::Namespace, &network).unwrap();
+        let again = agents.place("d", Origin::Namespace, &network, &HashSet::new()).unwrap();
         assert_eq!((again.v4.to_string(), again.v6.unwrap().to_string()), ("10.200.0.3".into(), "fd00:200::3".into()));
         agents.insert(again);
         for name in ["e", "f"] {
-            agents.insert(agents.place(name, Origin::Namespace, &network).unwrap());
+            agents.insert(agents.place(name, Origin::Namespace, &network, &HashSet::new()).unwrap());
         }
-        assert_eq!(agents.place("g", Origin::Namespace, &network), Err(AgentError::Full("10.200.0.0/29".into())));
+        assert_eq!(
+            agents.place("g", Origin::Namespace, &network, &HashSet::new()),
+            Err(AgentError::Full("10.200.0.0/29".into()))
+        );
         for name in ["", ".a", "a b", "a/b", &"a".repeat(129), "ä"] {
-            assert_eq!(agents.place(name, Origin::Namespace, &network), Err(AgentError::Name), "{name}");
+            assert_eq!(
+                agents.place(name, Origin::Namespace, &network, &HashSet::new()),
+                Err(AgentError::Name),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn the_directory_tells_who_is_at_an_address_now() {
         let (network, mut agents, directory) = (network(), Agents::default(), Directory::default());
-        agents.insert(agents.place("worker-1", Origin::Namespace, &network).unwrap());
+        agents.insert(agents.place("worker-1", Origin::Namespace, &network, &HashSet::new()).unwrap());
         directory.publish(&agents);
         for peer in ["10.200.0.2:9", "[::ffff:10.200.0.2]:9", "[fd00:200::2]:9"] {
             assert_eq!(&*directory.agent(peer.parse().unwrap()), "worker");

@@ -21,8 +21,8 @@ const ACCESSES: ABI = ABI::V5;
 
 /// Where programs and their libraries are.
 const PROGRAMS: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/nix/store", "/gnu/store"];
-/// What the dynamic loader, `nft` and the look-up of groups read.
-const SETTINGS: [&str; 11] = [
+/// What the dynamic loader, `nft` and the look-up of groups read, and who Docker's engine asks for names.
+const SETTINGS: [&str; 12] = [
     "/etc/group",
     "/etc/iproute2",
     "/etc/ld.so.cache",
@@ -33,6 +33,7 @@ const SETTINGS: [&str; 11] = [
     "/etc/nsswitch.conf",
     "/etc/passwd",
     "/etc/protocols",
+    "/etc/resolv.conf",
     "/etc/services",
 ];
 /// What the kernel says about itself, and chance.

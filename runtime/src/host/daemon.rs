@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::agents::{Agent, Agents, Origin};
+use super::agents::{AGENTS, Agent, Agents, Origin};
 use super::bridge::{self, BridgeError};
 use super::confine::{self, Guard};
 use super::gate::{Gate, GateError, Look};
@@ -31,8 +31,9 @@ use crate::audit::{Audit, Notice};
 use crate::dial::Dialer;
 use crate::direct::Direct;
 use crate::dns::{Filter, Resolver, Server};
+use crate::docker::{self, Docker};
 use crate::identity::Identity;
-use crate::intercept::{Files, Interception, LeafTtl, Leaves, Upstreams, upstream};
+use crate::intercept::{self, Files, Interception, LeafTtl, Leaves, Upstreams, upstream};
 use crate::kernel::{link, log, ruleset};
 use crate::load::{self, Artifacts, Authority, LoadError};
 use crate::proxy::{self, Context, Mode};
@@ -42,9 +43,6 @@ use crate::shares::{Shares, workers};
 use crate::snapshot::{Snapshot, in_force};
 use crate::state::{Pending, StateDir, StateError};
 use crate::sys::{descriptors, filter, privilege};
-
-/// The name under which the agents are remembered.
-const AGENTS: &str = "agents";
 
 /// How often the kernel is asked whether our tables are still there: what was flushed is put back within a second.
 const LOOK: Duration = Duration::from_millis(250);
@@ -71,6 +69,8 @@ pub struct Options {
     pub network: Network,
     /// The resolvers, asked in this order.
     pub upstreams: Vec<Server>,
+    /// Where Docker's engine serves; absent where it is not asked.
+    pub docker: Option<PathBuf>,
     /// Where audit records go; to standard output when absent, where a service manager keeps them.
     pub log: Option<PathBuf>,
     /// The authority for policies that look inside TLS.
@@ -170,6 +170,8 @@ struct Begun {
     trust: Trust,
     /// Who vouches for resolvers that are asked over TLS.
     roots: RootCertStore,
+    /// What containers trust, where TLS is looked into.
+    trusted: Option<intercept::Trust>,
 }
 
 impl Begun {
@@ -181,6 +183,9 @@ impl Begun {
         shut.map_err(GateError::from)?;
         let state = StateDir::open(&options.state)?;
         let interception = interception(options)?;
+        // Of what this system trusts, which cannot be read later on.
+        let gather = |it: &Interception| intercept::Trust::gather(it.leaves().authority(), |_| None);
+        let trusted = interception.as_ref().filter(|_| options.docker.is_some()).map(gather);
         let trust = load::trusted(&options.trust_keys).map_err(|error| DaemonError::Trust(error.to_string()))?;
         let encrypted = options.upstreams.iter().any(|server| matches!(server, Server::Encrypted { .. }));
         let roots = match encrypted {
@@ -202,7 +207,7 @@ impl Begun {
             Guard::None => eprintln!("outcalld: this kernel has no Landlock; its user's permissions alone confine it"),
         }
         filter::install().map_err(system("filter system calls"))?;
-        Ok(Begun { state, socket, log, interception, trust, roots })
+        Ok(Begun { state, socket, log, interception, trust, roots, trusted })
     }
 }
 
@@ -253,6 +258,7 @@ pub struct Daemon {
     interception: Option<Interception>,
     dialer: Dialer,
     resolver: Resolver,
+    pub(super) docker: Option<Docker>,
     manager: Manager,
     socket: Option<Socket>,
     state: StateDir,
@@ -263,7 +269,7 @@ pub struct Daemon {
 impl Daemon {
     /// Makes the bridge, binds, and only then opens what the policy opens.
     async fn start(options: Options, begun: Begun) -> Result<(Arc<Daemon>, Listeners), DaemonError> {
-        let Begun { state, socket, log, interception, trust, roots } = begun;
+        let Begun { state, socket, log, interception, trust, roots, trusted } = begun;
         let network = options.network.clone();
         let manager = Manager::find(|name| std::env::var_os(name));
         let agents = remembered(&state, &network)?;
@@ -282,15 +288,18 @@ impl Daemon {
         bridge::bring_up(&network)?;
         gate.settle().await;
         let listeners = Listeners::bind(&network)?;
+        let gate = Arc::new(gate);
+        let docker = docker(&options, &gate, &audit, &state, trusted)?;
         let daemon = Daemon {
             options,
             trust: Arc::new(trust),
-            gate: Arc::new(gate),
+            gate,
             audit,
             direct,
             interception,
             dialer,
             resolver,
+            docker,
             manager,
             socket,
             state,
@@ -422,7 +431,7 @@ impl Daemon {
                 }
             });
         }
-        for tending in [self.clone().look(), self.clone().tend(), self.clone().watchdog()] {
+        for tending in [self.clone().look(), self.clone().tend(), self.clone().watchdog(), self.clone().containers()] {
             let stop = until(stopping.clone());
             serving.spawn(async move {
                 tokio::select! {
@@ -478,6 +487,16 @@ impl Daemon {
                         eprintln!("outcalld: cannot let agent `{gone}` go: {error}");
                     }
                 }
+            }
+        })
+    }
+
+    /// Lets containers in and go.
+    fn containers(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            match &self.docker {
+                Some(docker) => docker.follow().await,
+                None => std::future::pending().await,
             }
         })
     }
@@ -660,6 +679,33 @@ fn first_policy(options: &Options, trust: &Trust, state: &StateDir) -> Result<(A
 /// Does what may take a while where nobody else waits.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, DaemonError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| system("do the work")(io::Error::other(error)))
+}
+
+/// The containers, where the engine is asked.
+fn docker(
+    options: &Options,
+    gate: &Arc<Gate>,
+    audit: &Audit,
+    state: &StateDir,
+    trust: Option<intercept::Trust>,
+) -> Result<Option<Docker>, DaemonError> {
+    let Some(socket) = &options.docker else { return Ok(None) };
+    // Whoever can write there changes the policy or the guard, and whoever can read there knows its secrets.
+    let beside = |path: &PathBuf| path.parent().filter(|parent| *parent != std::path::Path::new("")).map(PathBuf::from);
+    let authority = options.authority.iter().map(|files| files.key().to_owned());
+    let protected = options.socket.iter().filter_map(beside).chain([options.artifacts.clone()]);
+    let protected = protected.chain(options.trust_keys.iter().cloned()).chain(options.log.clone());
+    let protected = protected.chain(authority).chain(options.secrets.directory.clone());
+    let docker = Docker::new(docker::Options {
+        socket: socket.clone(),
+        gate: Arc::clone(gate),
+        audit: audit.clone(),
+        state: state.clone(),
+        directory: options.state.clone(),
+        protected: protected.filter_map(|path| std::path::absolute(path).ok()).collect(),
+        trust,
+    });
+    docker.map(Some).map_err(system("write what containers trust"))
 }
 
 /// What looking inside TLS takes; nothing where no authority is named.

@@ -1,8 +1,9 @@
 //! The kernel's part of the host: the ruleset in force, who is behind which port, and which addresses are open. One lock
 //! holds it all together, so that a load, an answer of the DNS filter and an agent that comes or goes follow each other.
 
+use std::collections::HashSet;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub struct Held {
     pub agents: Agents,
     elements: Elements,
     netfilter: OwnedFd,
+    /// Addresses that no new agent gets, as a container that does not run will have them again.
+    reserved: HashSet<Ipv4Addr>,
     /// Whether the kernel has the policy's ruleset; before that it has the closed one.
     open: bool,
     /// The number of the ruleset that is known to be ours, and what ours looks like.
@@ -86,7 +89,8 @@ impl Gate {
         directory.publish(&agents);
         let netfilter = netlink::open(netlink::Family::Netfilter)?;
         let elements = Elements::open()?;
-        let held = Held { agents, elements, netfilter, open: false, generation: 0, prints: None };
+        let reserved = HashSet::new();
+        let held = Held { agents, elements, netfilter, reserved, open: false, generation: 0, prints: None };
         let gate = Gate { network, policy, directory, direct, changes: watch::Sender::new(0), held: Mutex::new(held) };
         gate.shut().await?;
         Ok(gate)
@@ -201,7 +205,26 @@ impl Gate {
         keep: impl Fn(&Agents) -> io::Result<()>,
     ) -> Result<Agent, GateError> {
         let mut held = self.held.lock().await;
-        let agent = held.agents.place(name, origin, &self.network)?;
+        let agent = held.agents.place(name, origin, &self.network, &held.reserved)?;
+        self.admit(&mut held, agent, keep)
+    }
+
+    /// Takes in an agent that has its addresses and its port already.
+    ///
+    /// # Errors
+    /// See [`GateError`]; nothing has changed.
+    pub async fn adopt(&self, agent: Agent, keep: impl Fn(&Agents) -> io::Result<()>) -> Result<Agent, GateError> {
+        let mut held = self.held.lock().await;
+        held.agents.check(&agent, &self.network)?;
+        self.admit(&mut held, agent, keep)
+    }
+
+    fn admit(
+        &self,
+        held: &mut Held,
+        agent: Agent,
+        keep: impl Fn(&Agents) -> io::Result<()>,
+    ) -> Result<Agent, GateError> {
         let mut agents = held.agents.clone();
         agents.insert(agent.clone());
         keep(&agents)?;
@@ -219,6 +242,48 @@ impl Gate {
         self.directory.publish(&held.agents);
         self.know(&agent, true);
         Ok(agent)
+    }
+
+    /// Ties an agent to another port, of a container that is known by now, in the place of the one that it had.
+    ///
+    /// # Errors
+    /// See [`GateError`]; the agent is then tied to the port that it had, or to none.
+    pub async fn plugged(
+        &self,
+        name: &str,
+        origin: Origin,
+        port: &str,
+        v6: Option<Ipv6Addr>,
+        keep: impl Fn(&Agents) -> io::Result<()>,
+    ) -> Result<Agent, GateError> {
+        let mut held = self.held.lock().await;
+        let mut agents = held.agents.clone();
+        let was = agents.remove(name)?;
+        let agent = Agent { origin, port: port.to_owned(), v6, ..was.clone() };
+        if agent == was {
+            return Ok(agent);
+        }
+        agents.check(&agent, &self.network)?;
+        agents.insert(agent.clone());
+        keep(&agents)?;
+        let elements = |agent: &Agent| {
+            let sets = ruleset::agent_sets(&self.policy.load(), agent).into_iter().filter(|_| held.open);
+            ruleset::pins(agent).into_iter().chain(sets).collect::<Vec<Element>>()
+        };
+        let (old, new) = (elements(&was), elements(&agent));
+        let removed = old.into_iter().filter(|it| !new.contains(it)).map(|it| Element { change: Change::Remove, ..it });
+        // In one batch: there is no moment in which both are in force, nor one in which the sets of rules lack the agent.
+        held.change(&removed.chain(new.iter().cloned()).collect::<Vec<_>>())?;
+        self.know(&was, false);
+        held.agents = agents;
+        self.directory.publish(&held.agents);
+        self.know(&agent, true);
+        Ok(agent)
+    }
+
+    /// Has no new agent get one of these addresses.
+    pub async fn reserve(&self, addresses: HashSet<Ipv4Addr>) {
+        self.held.lock().await.reserved = addresses;
     }
 
     /// Has the host know where an agent's addresses are, so that no other agent can tell it. Where the bridge is not there

@@ -110,6 +110,11 @@ impl SubnetV4 {
         address.to_bits() & !self.rest() == self.base
     }
 
+    /// The upper half, from which others take addresses without asking.
+    pub fn upper_half(self) -> SubnetV4 {
+        SubnetV4 { base: self.base + self.rest() / 2 + 1, prefix: self.prefix + 1 }
+    }
+
     /// The addresses that agents can have, in order.
     pub fn hosts(self) -> impl Iterator<Item = Ipv4Addr> {
         (self.base + 2..self.base + self.rest()).map(Ipv4Addr::from_bits)
@@ -161,6 +166,11 @@ impl SubnetV6 {
     /// Whether the address is one of this network's.
     pub fn contains(self, address: Ipv6Addr) -> bool {
         address.to_bits() & !(u128::MAX >> self.prefix) == self.base
+    }
+
+    /// A part in which no agent's address is that goes with an IPv4 address: others take theirs from it without asking.
+    pub fn apart(self) -> SubnetV6 {
+        SubnetV6 { base: self.base + (1 << 31), prefix: 97 }
     }
 
     /// The address that goes with an agent's IPv4 address: its bits of the network's hosts.
@@ -230,6 +240,8 @@ mod tests {
         let v6: SubnetV6 = "fd00:200::/64".parse().unwrap();
         assert_eq!(v6.beside(v4, Ipv4Addr::new(10, 200, 0, 5)).to_string(), "fd00:200::5");
         assert_eq!((v4.to_string(), v6.to_string()), ("10.200.0.0/29".into(), "fd00:200::/64".into()));
+        assert_eq!(v4.upper_half().to_string(), "10.200.0.4/30");
+        assert_eq!(v6.apart().to_string(), "fd00:200::8000:0/97");
         assert_eq!(Network::port(Ipv4Addr::new(10, 200, 0, 5)), "oc0ac80005");
         assert_eq!(Network::mac(Ipv4Addr::new(10, 200, 0, 5)), [2, 0x6f, 10, 200, 0, 5]);
     }

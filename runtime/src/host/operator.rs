@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use outcall_schema::api::agents::{Agent as Row, AgentKind, Attach, Attached, Detach, Detached};
 use outcall_schema::api::bridge::Bridge;
+use outcall_schema::api::docker;
 use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
@@ -13,6 +14,7 @@ use super::bridge;
 use super::daemon::{Daemon, DaemonError};
 use super::gate::GateError;
 use crate::api::{Counter, Failed, Host, Kind, Later};
+use crate::docker::Docker;
 use crate::kernel::elements::Family;
 use crate::kernel::link::{self, Mac};
 use crate::kernel::ruleset::RulesetError;
@@ -93,6 +95,50 @@ impl Host for Operator {
         })
     }
 
+    fn networks(&self) -> Later<'_, Vec<docker::Network>> {
+        self.on(|daemon| async move { engine(&daemon)?.networks().await })
+    }
+
+    fn network_config(&self) -> Later<'_, docker::NetworkConfig> {
+        self.on(|daemon| async move { Ok(engine(&daemon)?.network_config()) })
+    }
+
+    fn network_create(&self, wanted: docker::NetworkCreate) -> Later<'_, docker::Network> {
+        self.on(|daemon| async move { engine(&daemon)?.network_create(wanted).await })
+    }
+
+    fn network_destroy(&self, wanted: docker::NetworkDestroy) -> Later<'_, docker::Named> {
+        self.on(|daemon| async move { engine(&daemon)?.network_destroy(wanted).await })
+    }
+
+    fn containers(&self) -> Later<'_, Vec<docker::Container>> {
+        self.on(|daemon| async move { engine(&daemon)?.containers().await })
+    }
+
+    fn container(&self, name: String) -> Later<'_, docker::ContainerDetail> {
+        self.on(|daemon| async move { engine(&daemon)?.container(&name).await })
+    }
+
+    fn container_logs(&self, name: String) -> Later<'_, docker::ContainerLogs> {
+        self.on(|daemon| async move { engine(&daemon)?.container_logs(&name).await })
+    }
+
+    fn container_create(&self, wanted: docker::ContainerCreate) -> Later<'_, docker::Container> {
+        self.on(|daemon| async move { engine(&daemon)?.container_create(wanted).await })
+    }
+
+    fn container_stop(&self, wanted: docker::ContainerStop) -> Later<'_, docker::Named> {
+        self.on(|daemon| async move { engine(&daemon)?.container_stop(wanted).await })
+    }
+
+    fn container_remove(&self, wanted: docker::ContainerRemove) -> Later<'_, docker::Named> {
+        self.on(|daemon| async move { engine(&daemon)?.container_remove(wanted).await })
+    }
+
+    fn container_pull(&self, wanted: docker::ContainerPull) -> Later<'_, docker::Named> {
+        self.on(|daemon| async move { engine(&daemon)?.container_pull(wanted).await })
+    }
+
     fn counters(&self) -> Later<'_, Vec<Counter>> {
         self.on(|daemon| async move {
             let mut counters = Vec::new();
@@ -111,6 +157,12 @@ impl Host for Operator {
     fn not_ready(&self) -> Vec<String> {
         self.0.not_ready()
     }
+}
+
+/// The containers, where the engine is asked.
+fn engine(daemon: &Daemon) -> Result<&Docker, Failed> {
+    let without = || Failed::new(Kind::Missing, "outcalld was started with --no-docker");
+    daemon.docker.as_ref().ok_or_else(without)
 }
 
 async fn shown(daemon: &Daemon) -> Result<Bridge, Failed> {
@@ -179,7 +231,7 @@ fn of_gate(error: GateError) -> Failed {
     let kind = match &error {
         GateError::Agent(AgentError::Unknown(_)) => Kind::Missing,
         GateError::Agent(AgentError::Name) | GateError::Foreign(_) => Kind::Unusable,
-        GateError::Agent(AgentError::Taken(_) | AgentError::Full(_)) => Kind::Conflict,
+        GateError::Agent(AgentError::Taken(_) | AgentError::Full(_) | AgentError::Address(_)) => Kind::Conflict,
         GateError::Ruleset(RulesetError::Refused(_)) => Kind::Unusable,
         GateError::Ruleset(_) | GateError::Kernel(_) => Kind::Broken,
     };

@@ -18,8 +18,10 @@ use super::truststore;
 
 /// Where the files are inside, where `/run` is the sandbox's own.
 const DIRECTORY: &str = "/run/outcall";
-const BUNDLE: &str = "/run/outcall/ca-bundle.pem";
-const TRUSTSTORE: &str = "/run/outcall/truststore.p12";
+/// The bundle in PEM, inside.
+pub const BUNDLE: &str = "/run/outcall/ca-bundle.pem";
+/// The trust store, inside.
+pub const TRUSTSTORE: &str = "/run/outcall/truststore.p12";
 
 /// Variables that name a file of certificates in PEM, each with the clients that read it.
 const PEM_VARIABLES: [(&str, &str); 9] = [

@@ -7,6 +7,7 @@ pub mod agents;
 pub mod bridge;
 pub mod ca;
 pub mod dns;
+pub mod docker;
 pub mod evaluate;
 pub mod intercept;
 pub mod load;
@@ -164,6 +165,18 @@ endpoints! {
     Agents, Get, "/api/v1/agents", None, Nothing, Data, Any, "the agents that are guarded, and how much was decided for each";
     AgentsAttach, Post, "/api/v1/agents/attach", None, Json, Data, Host, "gives a new agent its addresses and its port";
     AgentsDetach, Post, "/api/v1/agents/detach", None, Json, Data, Host, "takes them from it";
+    Networks, Get, "/api/v1/networks", None, Nothing, Data, Host, "the networks of Docker's engine on our bridge";
+    Network, Get, "/api/v1/network", None, Nothing, Data, Host, "one of them, with `?name=`";
+    NetworkConfig, Get, "/api/v1/network/config", None, Nothing, Data, Host, "what such a network is made with, and whether the engine answers";
+    NetworkCreate, Post, "/api/v1/network/create", None, Json, Data, Host, "makes a network of the engine's on our bridge; where there is one nothing changes";
+    NetworkDestroy, Post, "/api/v1/network/destroy", None, Json, Data, Host, "removes it, with `force` although containers are on it";
+    Containers, Get, "/api/v1/containers", None, Nothing, Data, Host, "the containers on our network";
+    Container, Get, "/api/v1/container", None, Nothing, Data, Host, "all about one of them, with `?name=`";
+    ContainerLogs, Get, "/api/v1/container/logs", None, Nothing, Data, Host, "the end of what one has said, with `?name=`";
+    ContainerCreate, Post, "/api/v1/container/create", None, Json, Data, Host, "starts a container as an agent, where the policy allows it";
+    ContainerStop, Post, "/api/v1/container/stop", None, Json, Data, Host, "stops a container on our network";
+    ContainerRemove, Post, "/api/v1/container/remove", None, Json, Data, Host, "removes one, with `force` although it runs";
+    ContainerPull, Post, "/api/v1/container/pull", None, Json, Data, Host, "has the engine fetch an image, where the policy allows it";
     Health, Get, "/api/v1/health", None, Nothing, Data, Any, "that the process lives, since when and by which policy";
     Ready, Get, "/api/v1/ready", None, Nothing, Data, Any, "whether agents are guarded and served, else with status 503 what stands in the way";
     Events, Get, "/api/v1/events", None, Nothing, Events, Any, "the audit records as they come, as server-sent events";
@@ -181,6 +194,11 @@ impl Endpoint {
 }
 
 impl EndpointRow {
+    /// Whether it has to be told with the parameter `name` of what is asked.
+    pub fn named(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Network | Endpoint::Container | Endpoint::ContainerLogs)
+    }
+
     /// The part of a path that `{id}` stands for, empty where there is none; `None` when it is another path.
     pub fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
         match self.path.split_once("{id}") {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Behind, ENDPOINTS, EVENTS_TYPE, Endpoint, EndpointRow, Gives, JSON_TYPE, METRICS_TYPE, Method, Takes, UPLOAD_TYPE,
 };
-use super::{agents, bridge, ca, dns, evaluate, intercept, load, process, proxy, rules};
+use super::{agents, bridge, ca, dns, docker, evaluate, intercept, load, process, proxy, rules};
 use crate::artifact::manifest;
 use crate::decision::Action;
 use crate::egress::{Egress, EgressMode};
@@ -78,6 +78,11 @@ fn operation(row: &EndpointRow, generator: &mut SchemaGenerator) -> Value {
         let schema = json!({ "type": "boolean" });
         members.insert("parameters".to_owned(), json!([{ "name": flag, "in": "query", "schema": schema }]));
     }
+    if row.named() {
+        let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$" });
+        let parameter = json!({ "name": "name", "in": "query", "required": true, "schema": schema });
+        members.insert("parameters".to_owned(), json!([parameter]));
+    }
     let content = match row.takes {
         Takes::Nothing => return operation,
         Takes::Json => json!({ JSON_TYPE: { "schema": body } }),
@@ -109,7 +114,7 @@ fn responses(row: &EndpointRow, data: Option<Schema>) -> Value {
 /// The failures that there are.
 const FAILURES: [(u16, &str); 11] = [
     (400, "No request, one with two readings, or one that says something it cannot."),
-    (403, "Asked by somebody who may not."),
+    (403, "Asked by somebody who may not, or the policy says no."),
     (404, "There is no such thing, or no host behind this socket."),
     (408, "The request took too long to arrive."),
     (409, "As things are it cannot be."),
@@ -186,6 +191,18 @@ fn bodies(endpoint: Endpoint, generator: &mut SchemaGenerator) -> (Option<Schema
         Endpoint::Agents => (None, of::<Vec<agents::AgentRow>>(generator)),
         Endpoint::AgentsAttach => (of::<agents::Attach>(generator), of::<agents::Attached>(generator)),
         Endpoint::AgentsDetach => (of::<agents::Detach>(generator), of::<agents::Detached>(generator)),
+        Endpoint::Networks => (None, of::<Vec<docker::Network>>(generator)),
+        Endpoint::Network => (None, of::<docker::Network>(generator)),
+        Endpoint::NetworkConfig => (None, of::<docker::NetworkConfig>(generator)),
+        Endpoint::NetworkCreate => (of::<docker::NetworkCreate>(generator), of::<docker::Network>(generator)),
+        Endpoint::NetworkDestroy => (of::<docker::NetworkDestroy>(generator), of::<docker::Named>(generator)),
+        Endpoint::Containers => (None, of::<Vec<docker::Container>>(generator)),
+        Endpoint::Container => (None, of::<docker::ContainerDetail>(generator)),
+        Endpoint::ContainerLogs => (None, of::<docker::ContainerLogs>(generator)),
+        Endpoint::ContainerCreate => (of::<docker::ContainerCreate>(generator), of::<docker::Container>(generator)),
+        Endpoint::ContainerStop => (of::<docker::ContainerStop>(generator), of::<docker::Named>(generator)),
+        Endpoint::ContainerRemove => (of::<docker::ContainerRemove>(generator), of::<docker::Named>(generator)),
+        Endpoint::ContainerPull => (of::<docker::ContainerPull>(generator), of::<docker::Named>(generator)),
         Endpoint::Health => (None, of::<process::Health>(generator)),
         Endpoint::Ready => (None, of::<process::Ready>(generator)),
         Endpoint::Events | Endpoint::Metrics | Endpoint::MetricsUsual | Endpoint::OpenApi => (None, None),

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use outcall_schema::api::UPLOAD_TYPE;
 use outcall_schema::api::agents::{Agent, AgentKind, AgentRow, Attach, Attached, Detach, Detached};
 use outcall_schema::api::bridge::Bridge;
+use outcall_schema::api::docker;
 use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
@@ -72,6 +73,30 @@ fn agent() -> Agent {
     }
 }
 
+fn docker_network(name: &str) -> docker::Network {
+    docker::Network {
+        name: name.to_owned(),
+        id: "1".to_owned(),
+        bridge: "outcall0".to_owned(),
+        subnets: vec!["10.200.0.0/16".to_owned()],
+        containers: 1,
+    }
+}
+
+fn container(name: &str) -> docker::Container {
+    docker::Container {
+        name: name.to_owned(),
+        id: "1".to_owned(),
+        image: "debian:12".to_owned(),
+        state: "running".to_owned(),
+        guarded: true,
+        agent: "web".to_owned(),
+        ipv4: None,
+        ipv6: None,
+        port: None,
+    }
+}
+
 impl Host for Recorded {
     fn bridge(&self) -> Later<'_, Bridge> {
         self.done("bridge".to_owned(), bridge(true))
@@ -123,6 +148,70 @@ impl Host for Recorded {
 
     fn detach(&self, wanted: Detach) -> Later<'_, Detached> {
         self.done(format!("detach {}", wanted.name), Detached { name: wanted.name })
+    }
+
+    fn networks(&self) -> Later<'_, Vec<docker::Network>> {
+        self.done("networks".to_owned(), vec![docker_network("web")])
+    }
+
+    fn network_config(&self) -> Later<'_, docker::NetworkConfig> {
+        let engine = docker::Engine { socket: None, connected: false, version: None, error: None };
+        let config = docker::NetworkConfig {
+            engine,
+            bridge: "outcall0".to_owned(),
+            subnet: "10.200.0.0/16".to_owned(),
+            gateway: Ipv4Addr::new(10, 200, 0, 1),
+            subnet6: None,
+            gateway6: None,
+            proxy_url: "http://10.200.0.1:8080".to_owned(),
+        };
+        self.done("network config".to_owned(), config)
+    }
+
+    fn network_create(&self, wanted: docker::NetworkCreate) -> Later<'_, docker::Network> {
+        self.done(format!("network create {}", wanted.name), docker_network(&wanted.name))
+    }
+
+    fn network_destroy(&self, wanted: docker::NetworkDestroy) -> Later<'_, docker::Named> {
+        self.done(format!("network destroy {} {}", wanted.name, wanted.force), docker::Named { name: wanted.name })
+    }
+
+    fn containers(&self) -> Later<'_, Vec<docker::Container>> {
+        self.done("containers".to_owned(), vec![container("web-1")])
+    }
+
+    fn container(&self, name: String) -> Later<'_, docker::ContainerDetail> {
+        let detail = docker::ContainerDetail {
+            container: container(&name),
+            created_at: "2026-01-01T00:00:00.000Z".to_owned(),
+            command: Vec::new(),
+            exit_code: None,
+            memory_bytes: 0,
+            pids: None,
+            mounts: Vec::new(),
+            excess: Vec::new(),
+        };
+        self.done(format!("container {name}"), detail)
+    }
+
+    fn container_logs(&self, name: String) -> Later<'_, docker::ContainerLogs> {
+        self.done(format!("container logs {name}"), docker::ContainerLogs { name, text: "said\n".to_owned() })
+    }
+
+    fn container_create(&self, wanted: docker::ContainerCreate) -> Later<'_, docker::Container> {
+        self.done(format!("container create {} {}", wanted.name, wanted.image), container(&wanted.name))
+    }
+
+    fn container_stop(&self, wanted: docker::ContainerStop) -> Later<'_, docker::Named> {
+        self.done(format!("container stop {}", wanted.name), docker::Named { name: wanted.name })
+    }
+
+    fn container_remove(&self, wanted: docker::ContainerRemove) -> Later<'_, docker::Named> {
+        self.done(format!("container remove {} {}", wanted.name, wanted.force), docker::Named { name: wanted.name })
+    }
+
+    fn container_pull(&self, wanted: docker::ContainerPull) -> Later<'_, docker::Named> {
+        self.done(format!("container pull {}", wanted.image), docker::Named { name: wanted.image })
     }
 
     fn counters(&self) -> Later<'_, Vec<Counter>> {
@@ -227,4 +316,34 @@ async fn of_two_uploads_at_a_time_the_second_is_told_to_wait() {
     first.write_all(rest).await.unwrap();
     assert_eq!(super::rest(first).await.0, 200);
     assert_eq!(served.send(&bytes).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_said_of_containers_and_networks_is_passed_on() {
+    let (served, host) = served(None);
+    for (path, body, asked) in [
+        ("network/create", r#"{"name":"n"}"#, "network create n"),
+        ("network/destroy", r#"{"name":"n","force":true}"#, "network destroy n true"),
+        ("container/create", r#"{"name":"web-1","image":"debian"}"#, "container create web-1 debian"),
+        ("container/stop", r#"{"name":"web-1"}"#, "container stop web-1"),
+        ("container/remove", r#"{"name":"web-1"}"#, "container remove web-1 false"),
+        ("container/pull", r#"{"image":"debian"}"#, "container pull debian"),
+    ] {
+        let (status, answer) = served.post(&format!("/api/v1/{path}"), body).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        assert_eq!(host.asked.lock().unwrap().pop().unwrap(), asked);
+    }
+    for (path, asked) in [
+        ("networks", "networks"),
+        ("network?name=web", "networks"),
+        ("network/config", "network config"),
+        ("containers", "containers"),
+        ("container?name=web-1", "container web-1"),
+        ("container/logs?name=web-1", "container logs web-1"),
+    ] {
+        let (status, answer) = served.ask(&format!("GET /api/v1/{path}")).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        assert_eq!(host.asked.lock().unwrap().pop().unwrap(), asked);
+    }
+    assert_eq!(served.ask("GET /api/v1/network?name=other").await.0, 404);
 }

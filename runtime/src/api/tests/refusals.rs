@@ -12,12 +12,17 @@ fn good(row: &EndpointRow) -> (&'static str, &'static str) {
         (Takes::Json, Endpoint::RuleEvaluate) => (JSON_TYPE, r#"{"context":{"http":{"host":"a.example"}}}"#),
         (Takes::Json, Endpoint::DnsTest) => (JSON_TYPE, r#"{"name":"a.example"}"#),
         (Takes::Json, Endpoint::AgentsAttach | Endpoint::AgentsDetach) => (JSON_TYPE, r#"{"name":"a"}"#),
+        (Takes::Json, Endpoint::NetworkCreate | Endpoint::NetworkDestroy) => (JSON_TYPE, r#"{"name":"web"}"#),
+        (Takes::Json, Endpoint::ContainerCreate) => (JSON_TYPE, r#"{"name":"web-1","image":"debian:12"}"#),
+        (Takes::Json, Endpoint::ContainerStop | Endpoint::ContainerRemove) => (JSON_TYPE, r#"{"name":"web-1"}"#),
+        (Takes::Json, Endpoint::ContainerPull) => (JSON_TYPE, r#"{"image":"debian:12"}"#),
         (Takes::Json, other) => panic!("{other:?} has no body to try"),
     }
 }
 
 fn request(row: &EndpointRow, query: &str, content_type: &str, body: &str) -> String {
     let (method, path, length) = (row.method.name(), row.path_of("web"), body.len());
+    let query = if row.named() && query.is_empty() { "?name=web" } else { query };
     format!(
         "{method} {path}{query} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
     )
@@ -71,7 +76,11 @@ async fn every_endpoint_refuses_parameters_that_it_does_not_know_or_that_have_tw
     let served = served();
     for row in ENDPOINTS {
         let (content_type, body) = good(row);
-        let why = if row.flag.is_some() { "the only parameter" } else { "no parameters" };
+        let why = match (row.flag, row.named()) {
+            (Some(_), _) => "the only parameter",
+            (None, true) => "say of what with ?name=NAME",
+            (None, false) => "no parameters",
+        };
         let flag = row.flag.unwrap_or("entries");
         for query in [
             "?x=1".to_owned(),
@@ -82,6 +91,10 @@ async fn every_endpoint_refuses_parameters_that_it_does_not_know_or_that_have_tw
             format!("?{flag}=true&"),
             format!("?{flag}=tru%65"),
             format!("?{flag}=TRUE"),
+            "?name=a&name=b".to_owned(),
+            "?name=".to_owned(),
+            "?name=..%2fa".to_owned(),
+            "?name=a%20b".to_owned(),
         ] {
             served.check_refused(request(row, &query, content_type, body), 400, why).await;
         }

@@ -6,6 +6,7 @@ use std::process::exit;
 
 use clap::error::ErrorKind;
 use outcall_runtime::dns::Server;
+use outcall_runtime::docker;
 use outcall_runtime::host::agents::Agents;
 use outcall_runtime::host::attach;
 use outcall_runtime::host::bridge::has_v6;
@@ -55,6 +56,12 @@ pub(super) struct Host {
     /// A resolver to ask for allowed names, `IP`, `IP:PORT`, or over TLS `tls://NAME@IP`; may be repeated.
     #[arg(long, value_name = "RESOLVER", required = true)]
     dns_upstream: Vec<Server>,
+    /// Where Docker's engine serves. Without an engine there everything else works, and it is asked again.
+    #[arg(long, value_name = "PATH", default_value = docker::SOCKET)]
+    docker_socket: PathBuf,
+    /// Leave Docker alone: containers are neither made nor let in.
+    #[arg(long, conflicts_with = "docker_socket")]
+    no_docker: bool,
     /// Append one JSON line for each refusal, and for each request inside TLS, to this file [default: standard output].
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -101,6 +108,7 @@ impl Host {
             state: self.state_dir,
             network,
             upstreams: self.dns_upstream,
+            docker: (!self.no_docker).then_some(self.docker_socket),
             log: self.log,
             authority,
             upstream_ca: self.upstream_ca,
