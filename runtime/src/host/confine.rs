@@ -3,7 +3,6 @@
 //!
 //! Paths hold for what is at them at the start, so a directory that deployments replace is reached by the one it is in.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use landlock::{
