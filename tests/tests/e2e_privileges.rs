@@ -15,7 +15,7 @@ rules:
 const OTHER: &str = r#"
 version: "1"
 rules:
-  - { id: nothing, action: deny, condition: 'http.host == "allowed.test"' }
+  - { id: nothing, action: block, condition: 'http.host == "allowed.test"' }
 "#;
 /// CAP_NET_BIND_SERVICE and CAP_NET_ADMIN (linux/capability.h).
 const KEPT: u64 = 1 << 10 | 1 << 12;
