@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use outcall_schema::artifact::digest::Digest;
+use outcall_schema::artifact::manifest::Manifest;
 use outcall_tests::fixtures::host::{Agent, Host};
 use outcall_tests::fixtures::zone;
 use outcall_tests::generate::Random;
@@ -201,6 +203,43 @@ fn whenever_the_daemon_is_killed_nothing_denied_arrives() {
 }
 
 #[test]
+fn where_keys_are_trusted_only_what_they_signed_is_loaded() {
+    let mut host = Host::new(&policy("a"));
+    let key = |name: &str| host.dir().join(name).join("policy.key").display().to_string();
+    for name in ["ours", "theirs"] {
+        let made = host.outcall(&["keygen", "--out", &host.dir().join(name).display().to_string()]);
+        assert_eq!(made.status, 0, "{made}");
+    }
+    for (name, by) in [("a", Some("ours")), ("b", Some("ours")), ("unsigned", None), ("foreign", Some("theirs"))] {
+        let directory = host.dir().join(name);
+        host.compile_to(&policy(if name == "a" { "a" } else { "b" }), &directory);
+        if let Some(by) = by {
+            let signed = host.outcall(&["sign", &directory.display().to_string(), "--key", &key(by)]);
+            assert_eq!(signed.status, 0, "{signed}");
+        }
+    }
+    let public = key("ours").replace("policy.key", "policy.pub");
+    host.signal("TERM");
+    host.ended();
+    point(&host, "a");
+    host.add_options(&["--trust-key", &public]);
+    host.start();
+    for (name, expected, rule) in [("unsigned", 422, "a-no"), ("foreign", 422, "a-no"), ("b", 200, "b-no")] {
+        point(&host, name);
+        let (status, answer) = post(&host.socket(), "/api/v1/rules/reload", "", b"").unwrap();
+        assert_eq!(status, expected, "{name}: {answer}");
+        assert!(host.outcall(&["rules", "list"]).stdout.contains(rule), "{name}");
+    }
+    // And at the start: what is given is not signed, so what was kept, and is, begins.
+    host.signal("TERM");
+    host.ended();
+    point(&host, "unsigned");
+    host.start();
+    assert!(host.outcall(&["rules", "list"]).stdout.contains("b-no"));
+    assert!(host.said().contains("manifest.sig"), "{}", host.said());
+}
+
+#[test]
 fn a_load_that_fails_or_dies_at_any_point_leaves_a_whole_policy() {
     let mut host = Host::new(&policy("a"));
     let agent = host.attach("worker");
@@ -241,6 +280,19 @@ fn a_load_that_fails_or_dies_at_any_point_leaves_a_whole_policy() {
             assert_eq!(asks(&host), "a-no");
         }
     }
+    // A ruleset that belongs to its manifest and that the kernel does not take.
+    break_at("", &|bytes| bytes);
+    let broken = host.dir().join("broken");
+    let nft = std::fs::read_to_string(broken.join("outcall.nft")).unwrap().replace("policy drop", "policy nonsense");
+    let mut manifest = Manifest::from_bytes(&std::fs::read(broken.join("manifest.json")).unwrap()).unwrap();
+    let row = manifest.files.iter_mut().find(|row| row.name == "outcall.nft").unwrap();
+    (row.size, row.digest) = (nft.len() as u64, Digest::of(nft.as_bytes()));
+    std::fs::write(broken.join("outcall.nft"), nft).unwrap();
+    std::fs::write(broken.join("manifest.json"), manifest.to_bytes()).unwrap();
+    point(&host, "broken");
+    let (status, answer) = post(&host.socket(), "/api/v1/rules/reload", "", b"").unwrap();
+    assert!(status == 422 && answer.to_string().contains("nft refused the ruleset"), "{status} {answer}");
+    assert_eq!(asks(&host), "a-no");
     // Killed at a random point of a load: what comes up is the one or the other, whole, in the kernel and in the proxy.
     let mut random = Random::new(11);
     let crashes = number("OUTCALL_CRASHES", 8);

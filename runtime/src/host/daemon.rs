@@ -306,9 +306,24 @@ impl Daemon {
             loading: Mutex::default(),
             ready: AtomicBool::new(false),
         };
-        daemon.gate.enforce(daemon.gate.policy.load_full()).await?;
-        daemon.remember(artifacts).await;
+        if daemon.begin().await? == Begun::AsGiven {
+            daemon.remember(artifacts).await;
+        }
         Ok((Arc::new(daemon), listeners))
+    }
+
+    /// Puts the first policy in force, or where the kernel does not take that one, the last that was.
+    async fn begin(&self) -> Result<Begun, DaemonError> {
+        let Err(error) = self.gate.enforce(self.gate.policy.load_full()).await else { return Ok(Begun::AsGiven) };
+        for generation in self.state.generations() {
+            let (state, trust, authority) = (self.state.clone(), Arc::clone(&self.trust), self.options.authority());
+            let Ok((_, snapshot)) = blocking(move || state.load(&generation, &trust, authority)).await? else { continue };
+            if self.gate.enforce(Arc::new(snapshot)).await.is_ok() {
+                eprintln!("outcalld: {error}; beginning with the policy {} that was in force", generation.digest);
+                return Ok(Begun::AsBefore);
+            }
+        }
+        Err(error.into())
     }
 
     /// Keeps the first policy, so that a later start without a good one has it. Where that cannot be, it is still enforced.
@@ -674,6 +689,15 @@ fn first_policy(options: &Options, trust: &Trust, state: &StateDir) -> Result<(A
         }
     }
     Err(error)
+}
+
+/// Which policy the daemon began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// The one that it was given, or found to be the last good one.
+    AsGiven,
+    /// One that was in force before.
+    AsBefore,
 }
 
 /// Does what may take a while where nobody else waits.
