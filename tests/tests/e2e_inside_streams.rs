@@ -26,8 +26,8 @@ fn grpc_calls_of_every_kind_are_judged_by_their_method() {
     let expected = [
         "Unary: hello",
         "Unary: 2000000 bytes",
-        // What this client makes of our 403: it reads the words in it as a message, and shows the rule in the metadata.
-        "Secret: Internal \"protocol error: received message with invalid compression flag: 66 (valid flags are 0 and 1) while receiving response with status: 403 Forbidden\" no-secret",
+        // Our 403 is a status as gRPC has them, with the rule in its words and in the metadata.
+        "Secret: PermissionDenied \"Blocked by outcall: no-secret\" no-secret",
         // Statuses alone, without a message before them, from the service and from the server.
         "Refuse: NotFound \"there is none\" -",
         "Missing: Unimplemented \"no such method\" -",

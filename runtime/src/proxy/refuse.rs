@@ -17,6 +17,8 @@ pub(super) struct Answer {
 
 /// What every answer is.
 pub(super) const CONTENT_TYPE: &str = "text/plain";
+/// What an answer is that a gRPC client reads.
+pub(super) const GRPC: &str = "application/grpc";
 
 impl Answer {
     pub(super) fn new(manifest: &Manifest, refusal: &Refusal) -> Answer {
@@ -40,6 +42,25 @@ impl Answer {
             }
         };
         Answer { status, phrase, why, body }
+    }
+
+    /// What a gRPC client reads of it, beside the rest: the status and its words, in a head that stands for a whole response. The
+    /// status is what clients make of the code by themselves, and the words are percent-encoded (gRPC over HTTP/2, "Responses").
+    pub(super) fn grpc(&self) -> [(&'static str, String); 2] {
+        let status = match self.status {
+            400 => 13,       // INTERNAL
+            403 => 7,        // PERMISSION_DENIED
+            502..=504 => 14, // UNAVAILABLE
+            _ => 2,          // UNKNOWN
+        };
+        let mut words = String::new();
+        for byte in self.body.bytes() {
+            match byte {
+                b' '..=b'$' | b'&'..=b'~' => words.push(char::from(byte)),
+                _ => words.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        [("grpc-status", status.to_string()), ("grpc-message", words)]
     }
 
     /// The answer in HTTP/1.1. `HEAD` gets the same head and no body.
@@ -101,6 +122,12 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
     }
 }
 
+/// Whether this is what calls of gRPC are in.
+pub(super) fn is_grpc(content_type: &[u8]) -> bool {
+    let (kind, rest) = content_type.split_at_checked(GRPC.len()).unwrap_or((content_type, &[]));
+    kind.eq_ignore_ascii_case(GRPC.as_bytes()) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+}
+
 /// The fatal TLS alert that tells a client why its connection ends (RFC 8446, section 6.2).
 pub(super) const fn alert(reason: Reason) -> [u8; 7] {
     let description = match reason {
@@ -113,4 +140,32 @@ pub(super) const fn alert(reason: Reason) -> [u8; 7] {
         _ => 49,                                          // access_denied
     };
     [0x15, 3, 3, 0, 2, 2, description]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grpc_client_reads_a_status_and_its_words() {
+        for (status, body, expected) in [
+            (403, "Blocked by outcall: no-secret", ["7", "Blocked by outcall: no-secret"]),
+            (502, "100 %, \u{e9}\n", ["14", "100 %25, %C3%A9%0A"]),
+            (400, "", ["13", ""]),
+            (421, "", ["2", ""]),
+        ] {
+            let answer = Answer { status, phrase: "", why: Vec::new(), body: body.to_owned() };
+            assert_eq!(answer.grpc().map(|(_, value)| value), expected);
+        }
+        for (kind, expected) in [
+            ("application/grpc", true),
+            ("Application/GRPC+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_grpc(kind.as_bytes()), expected, "{kind}");
+        }
+    }
 }

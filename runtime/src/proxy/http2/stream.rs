@@ -106,7 +106,7 @@ impl<'a> Stream<'a> {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.shared.inside.unreadable(&self.shared.connection, &self.snapshot, Protocol::H2, &refusal);
-                let ended = self.answer(&refusal, &Method::GET);
+                let ended = self.answer(&refusal, &Method::GET, Reads::Text);
                 unwanted(body).await;
                 return ended;
             }
@@ -131,7 +131,9 @@ impl<'a> Stream<'a> {
             }
             Err(Failed::Refused(refusal)) => {
                 self.entry.refused(&self.shared.connection, &self.snapshot, &subject, &refusal);
-                let ended = self.answer(&refusal, &head.method);
+                let content_type = head.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+                let reads = if content_type.is_some_and(refuse::is_grpc) { Reads::Grpc } else { Reads::Text };
+                let ended = self.answer(&refusal, &head.method, reads);
                 drop(kept);
                 unwanted(body).await;
                 ended
@@ -140,20 +142,29 @@ impl<'a> Stream<'a> {
     }
 
     /// Answers a refused request.
-    fn answer(&mut self, refusal: &Refusal, method: &Method) -> Ended {
-        let Answer { status, why, body, .. } = Answer::new(&self.snapshot.manifest, refusal);
+    fn answer(&mut self, refusal: &Refusal, method: &Method, reads: Reads) -> Ended {
+        let answer = Answer::new(&self.snapshot.manifest, refusal);
+        let grpc = match reads {
+            Reads::Grpc => Some(answer.grpc()),
+            Reads::Text => None,
+        };
+        let Answer { status, why, body, .. } = answer;
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
         let fields = response.headers_mut();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static(refuse::CONTENT_TYPE));
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        for (name, value) in why {
+        if grpc.is_some() {
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static(refuse::GRPC));
+        } else {
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static(refuse::CONTENT_TYPE));
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        let bare = *method == Method::HEAD || grpc.is_some();
+        for (name, value) in why.into_iter().chain(grpc.into_iter().flatten()) {
             // Codes and the ids of rules are plain text.
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 fields.insert(name, value);
             }
         }
-        let bare = *method == Method::HEAD;
         match self.respond.send_response(response, bare) {
             // What waits for the client's window is a line, and at most so many streams wait.
             Ok(mut sender) if !bare => match sender.send_data(Bytes::from(body), true) {
@@ -438,6 +449,15 @@ impl<'a> Stream<'a> {
     fn refused(&self, passing: &Passing<'_>, refusal: &Refusal) {
         self.entry.refused(&self.shared.connection, &self.snapshot, passing.subject, refusal);
     }
+}
+
+/// What a client makes of an answer.
+#[derive(Clone, Copy)]
+enum Reads {
+    /// Words in a body.
+    Text,
+    /// A status, in the head of a response that is over with it.
+    Grpc,
 }
 
 /// A request that may pass.
