@@ -317,7 +317,9 @@ impl Daemon {
         let Err(error) = self.gate.enforce(self.gate.policy.load_full()).await else { return Ok(Begun::AsGiven) };
         for generation in self.state.generations() {
             let (state, trust, authority) = (self.state.clone(), Arc::clone(&self.trust), self.options.authority());
-            let Ok((_, snapshot)) = blocking(move || state.load(&generation, &trust, authority)).await? else { continue };
+            let Ok((_, snapshot)) = blocking(move || state.load(&generation, &trust, authority)).await? else {
+                continue;
+            };
             if self.gate.enforce(Arc::new(snapshot)).await.is_ok() {
                 eprintln!("outcalld: {error}; beginning with the policy {} that was in force", generation.digest);
                 return Ok(Begun::AsBefore);
