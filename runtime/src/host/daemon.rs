@@ -306,15 +306,15 @@ impl Daemon {
             loading: Mutex::default(),
             ready: AtomicBool::new(false),
         };
-        if daemon.begin().await? == Begun::AsGiven {
+        if daemon.begin().await? == First::AsGiven {
             daemon.remember(artifacts).await;
         }
         Ok((Arc::new(daemon), listeners))
     }
 
     /// Puts the first policy in force, or where the kernel does not take that one, the last that was.
-    async fn begin(&self) -> Result<Begun, DaemonError> {
-        let Err(error) = self.gate.enforce(self.gate.policy.load_full()).await else { return Ok(Begun::AsGiven) };
+    async fn begin(&self) -> Result<First, DaemonError> {
+        let Err(error) = self.gate.enforce(self.gate.policy.load_full()).await else { return Ok(First::AsGiven) };
         for generation in self.state.generations() {
             let (state, trust, authority) = (self.state.clone(), Arc::clone(&self.trust), self.options.authority());
             let Ok((_, snapshot)) = blocking(move || state.load(&generation, &trust, authority)).await? else {
@@ -322,7 +322,7 @@ impl Daemon {
             };
             if self.gate.enforce(Arc::new(snapshot)).await.is_ok() {
                 eprintln!("outcalld: {error}; beginning with the policy {} that was in force", generation.digest);
-                return Ok(Begun::AsBefore);
+                return Ok(First::AsBefore);
             }
         }
         Err(error.into())
@@ -695,7 +695,7 @@ fn first_policy(options: &Options, trust: &Trust, state: &StateDir) -> Result<(A
 
 /// Which policy the daemon began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Begun {
+enum First {
     /// The one that it was given, or found to be the last good one.
     AsGiven,
     /// One that was in force before.
