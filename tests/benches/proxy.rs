@@ -46,6 +46,8 @@ rules:
   - id: web
     condition: http.host == "only4.test"
     action: allow
+    # The server's address is this namespace's own.
+    egress: { allow_private_ips: true }
 "#;
 
 /// Connections at a time: a package manager opens so many.
