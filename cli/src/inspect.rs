@@ -112,21 +112,7 @@ fn rule(text: &mut String, row: &RuleRow) {
         let _ = writeln!(text, "  {line}");
     }
     if let Some(egress) = &row.egress {
-        let ports: Vec<String> =
-            egress
-                .ports
-                .iter()
-                .map(|ports| {
-                    if ports.low == ports.high {
-                        ports.low.to_string()
-                    } else {
-                        format!("{}-{}", ports.low, ports.high)
-                    }
-                })
-                .collect();
-        let ports = if ports.is_empty() { "any port".to_owned() } else { format!("ports {}", ports.join(", ")) };
-        let private = if egress.allow_private_ips { ", private addresses too" } else { "" };
-        let _ = writeln!(text, "  -> {}, {ports}{private}", egress.mode.name());
+        let _ = writeln!(text, "  -> {egress}");
     }
     for inject in &row.inject {
         let _ = writeln!(text, "  -> sets {}", inject.header);

@@ -1,5 +1,7 @@
 //! How an allowed request leaves the host.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The way out that an allow rule opens.
@@ -45,6 +47,16 @@ impl PortRange {
     }
 }
 
+impl fmt::Display for PortRange {
+    /// One port, or the lowest and the highest with a dash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.low == self.high {
+            true => write!(f, "{}", self.low),
+            false => write!(f, "{}-{}", self.low, self.high),
+        }
+    }
+}
+
 /// The `egress:` block of an allow rule with its defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Egress {
@@ -60,6 +72,16 @@ pub struct Egress {
     /// Whether the rule reads the request's body.
     #[serde(default)]
     pub match_body: bool,
+}
+
+impl fmt::Display for Egress {
+    /// In words: `proxy, ports 80, 443, private addresses too`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports: Vec<String> = self.ports.iter().map(ToString::to_string).collect();
+        let ports = if ports.is_empty() { "any port".to_owned() } else { format!("ports {}", ports.join(", ")) };
+        let private = if self.allow_private_ips { ", private addresses too" } else { "" };
+        write!(f, "{}, {ports}{private}", self.mode.name())
+    }
 }
 
 impl Egress {

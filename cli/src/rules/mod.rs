@@ -93,21 +93,7 @@ fn show(detail: RuleDetail, out: &mut Output) {
     row(out, "action", rule.action.name());
     row(out, "priority", rule.priority);
     if let Some(egress) = egress {
-        let ports: Vec<String> =
-            egress
-                .ports
-                .iter()
-                .map(|ports| {
-                    if ports.low == ports.high {
-                        ports.low.to_string()
-                    } else {
-                        format!("{}-{}", ports.low, ports.high)
-                    }
-                })
-                .collect();
-        let ports = if ports.is_empty() { "any port".to_owned() } else { format!("ports {}", ports.join(", ")) };
-        let private = if egress.allow_private_ips { ", private addresses too" } else { "" };
-        row(out, "egress", format_args!("{}, {ports}{private}", egress.mode.name()));
+        row(out, "egress", egress);
     }
     if let Some(hold) = hold {
         row(out, "hold", serde_json::json!(hold));

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::kernel::link::Mac;
+use crate::kernel::link::{Mac, mac_from};
 
 /// A container. What decides whether it may be an agent has to be there: an engine that leaves it out is not understood.
 #[derive(Debug, Clone, Deserialize)]
@@ -127,9 +127,7 @@ impl Endpoint {
     }
 
     pub(super) fn mac(&self) -> Option<Mac> {
-        let part = |part: &str| if part.len() == 2 { u8::from_str_radix(part, 16).ok() } else { None };
-        let parts: Option<Vec<u8>> = self.mac_address.split(':').map(part).collect();
-        parts?.try_into().ok()
+        mac_from(&self.mac_address)
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::excess::capability;
 use super::image::{Image, NO_IMAGE};
 use crate::host::agents::{Agent, check_name, without_replica};
+use crate::kernel::link::mac_text;
 
 /// The label of what was made here.
 pub(super) const LABEL: &str = "outcall.agent";
@@ -148,7 +149,7 @@ impl Wanted {
         let files = place.trust.iter();
         mounts.extend(files.map(|(from, to)| mount("bind", &from.display().to_string(), to, false)));
         let agent = place.agent;
-        let mac = agent.mac.map(|byte| format!("{byte:02x}")).join(":");
+        let mac = mac_text(agent.mac);
         let mut addresses = json!({ "IPv4Address": agent.v4.to_string() });
         if let (true, Some(v6), Some(addresses)) = (place.v6, agent.v6, addresses.as_object_mut()) {
             addresses.insert("IPv6Address".to_owned(), v6.to_string().into());

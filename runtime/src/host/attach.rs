@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use outcall_schema::api::agents::Attached;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::kernel::link::{self, Cable, Mac};
+use crate::kernel::link::{self, Cable, mac_from};
 
 /// Where ip-netns(8) keeps the names of namespaces.
 const NAMED: &str = "/run/netns";
@@ -57,7 +57,8 @@ fn kernel(step: &'static str) -> impl Fn(io::Error) -> AttachError {
 /// See [`AttachError`].
 pub fn plug(netns: &Path, place: &str) -> Result<(), AttachError> {
     let place: Attached = serde_json::from_str(place).map_err(|error| AttachError::Place(error.to_string()))?;
-    let mac = mac(&place.mac).ok_or_else(|| AttachError::Place(format!("`{}` is no hardware address", place.mac)))?;
+    let mac =
+        mac_from(&place.mac).ok_or_else(|| AttachError::Place(format!("`{}` is no hardware address", place.mac)))?;
     let path = if netns.components().count() == 1 { Path::new(NAMED).join(netns) } else { netns.to_owned() };
     let netns = File::open(&path).map_err(|error| AttachError::Namespace { path, error })?;
     let bridge = link::find(&place.bridge).map_err(kernel("look for the bridge"))?;
@@ -94,9 +95,4 @@ fn arrange(place: &Attached, bridge: u32, netns: &File) -> Result<(), AttachErro
 fn find(name: &str) -> Result<u32, AttachError> {
     let found = link::find(name).map_err(kernel("look for a link"))?;
     found.map(|link| link.index).ok_or_else(|| kernel("look for a link")(io::ErrorKind::NotFound.into()))
-}
-
-fn mac(text: &str) -> Option<Mac> {
-    let parts: Vec<u8> = text.split(':').map(|part| u8::from_str_radix(part, 16)).collect::<Result<_, _>>().ok()?;
-    parts.try_into().ok()
 }

@@ -16,7 +16,7 @@ use super::gate::GateError;
 use crate::api::{Counter, Failed, Host, Kind, Later};
 use crate::docker::Docker;
 use crate::kernel::elements::Family;
-use crate::kernel::link::{self, Mac};
+use crate::kernel::link::{self, mac_text};
 use crate::kernel::ruleset::RulesetError;
 use crate::load::Artifacts;
 
@@ -217,10 +217,6 @@ fn attached(daemon: &Daemon, agent: &Agent, mtu: u32) -> Attached {
         resolver: gateway,
         proxy_url: format!("http://{gateway}:{}", network.proxy_port),
     }
-}
-
-fn mac_text([a, b, c, d, e, f]: Mac) -> String {
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }
 
 fn broken(error: io::Error) -> Failed {

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::TABLE;
-use super::link::Mac;
+use super::link::{Mac, mac_text};
 use super::message::{Messages, flag};
 use crate::sys::netlink::{self, open};
 
@@ -87,7 +87,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Part::Address(address) => address.fmt(f),
-            Part::Mac([a, b, c, d, e, g]) => write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}"),
+            Part::Mac(mac) => f.write_str(&mac_text(*mac)),
             Part::Link(name) => write!(f, "\"{name}\""),
         }
     }

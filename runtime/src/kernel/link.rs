@@ -55,6 +55,18 @@ const PERMANENT: u16 = 0x80;
 /// A hardware address.
 pub type Mac = [u8; 6];
 
+/// A hardware address as everybody writes it: pairs of hexadecimal digits with colons.
+pub fn mac_text(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// Reads what [`mac_text`] writes, in digits of either case.
+pub fn mac_from(text: &str) -> Option<Mac> {
+    let part = |part: &str| if part.len() == 2 { u8::from_str_radix(part, 16).ok() } else { None };
+    let parts: Option<Vec<u8>> = text.split(':').map(part).collect();
+    parts?.try_into().ok()
+}
+
 /// A link as the kernel shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
