@@ -1,10 +1,8 @@
 //! The daemon's own arguments, and those of its helper that plugs namespaces in.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::exit;
 
-use clap::error::ErrorKind;
 use outcall_runtime::dns::Server;
 use outcall_runtime::docker;
 use outcall_runtime::host::agents::Agents;
@@ -13,12 +11,10 @@ use outcall_runtime::host::bridge::has_v6;
 use outcall_runtime::host::daemon::{self, Options};
 use outcall_runtime::host::network::{BridgeName, Network, SubnetV4, SubnetV6};
 use outcall_runtime::host::ruleset::closed;
-use outcall_runtime::intercept::{Files, LeafTtl};
 use outcall_runtime::kernel::ruleset::{self, RulesetError};
-use outcall_runtime::secrets::Sources;
 use outcall_runtime::state;
 
-use super::{leaf_ttl, usage};
+use super::{Inside, authority};
 
 /// The daemon.
 #[derive(Debug, clap::Args)]
@@ -74,26 +70,12 @@ pub(super) struct Host {
     /// Certificates in PEM that servers inside TLS, and resolvers, are verified against beside those that this system trusts.
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
-    /// A directory with one file for each secret that rules inject; its owner alone may have access to the files.
-    #[arg(long, value_name = "DIR")]
-    secrets: Option<PathBuf>,
-    /// A secret from the environment, `NAME=env:VARIABLE`, or from a command, `NAME=command:COMMAND`; may be repeated.
-    #[arg(long, value_name = "NAME=SOURCE")]
-    secret: Vec<OsString>,
-    /// How long the certificates for hosts are valid, 60 to 604800.
-    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = leaf_ttl)]
-    intercept_leaf_ttl_secs: LeafTtl,
-    /// The largest body of a request that rules see, up to 16777216; of a larger one `http.body` is null.
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(0..=16_777_216))]
-    intercept_body_cap_bytes: u32,
+    #[command(flatten)]
+    inside: Inside,
 }
 
 impl Host {
     pub(super) fn run(self) -> ! {
-        let authority = Files::named(self.ca_cert, self.ca_key)
-            .unwrap_or_else(|error| usage(ErrorKind::MissingRequiredArgument, error));
-        let secrets =
-            Sources::read(self.secrets, &self.secret).unwrap_or_else(|error| usage(ErrorKind::InvalidValue, error));
         let network = Network {
             bridge: self.bridge,
             v4: self.subnet,
@@ -110,11 +92,11 @@ impl Host {
             upstreams: self.dns_upstream,
             docker: (!self.no_docker).then_some(self.docker_socket),
             log: self.log,
-            authority,
+            authority: authority(self.ca_cert, self.ca_key),
             upstream_ca: self.upstream_ca,
-            leaf_ttl: self.intercept_leaf_ttl_secs,
-            secrets,
-            body_cap_bytes: usize::try_from(self.intercept_body_cap_bytes).unwrap_or(0),
+            leaf_ttl: self.inside.intercept_leaf_ttl_secs,
+            secrets: self.inside.sources(),
+            body_cap_bytes: self.inside.body_cap_bytes(),
         }))
     }
 }

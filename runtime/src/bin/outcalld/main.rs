@@ -65,6 +65,19 @@ struct Sandbox {
     /// Certificates in PEM that servers are verified against where TLS is looked into, beside those that this system trusts.
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
+    #[command(flatten)]
+    inside: Inside,
+    /// Leave out the summary at the end.
+    #[arg(long)]
+    quiet: bool,
+    /// The command and its arguments.
+    #[arg(required = true, last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// What rules that look inside TLS take, on a host as in a sandbox.
+#[derive(Debug, clap::Args)]
+struct Inside {
     /// A directory with one file for each secret that rules inject; its owner alone may have access to the files.
     #[arg(long, value_name = "DIR")]
     secrets: Option<PathBuf>,
@@ -77,12 +90,24 @@ struct Sandbox {
     /// The largest body of a request that rules see, up to 16777216; of a larger one `http.body` is null.
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(0..=16_777_216))]
     intercept_body_cap_bytes: u32,
-    /// Leave out the summary at the end.
-    #[arg(long)]
-    quiet: bool,
-    /// The command and its arguments.
-    #[arg(required = true, last = true, value_name = "CMD")]
-    command: Vec<OsString>,
+}
+
+impl Inside {
+    /// Where the secrets come from. Ends the process where that makes no sense.
+    fn sources(&self) -> Sources {
+        let sources = Sources::read(self.secrets.clone(), &self.secret);
+        sources.unwrap_or_else(|error| usage(ErrorKind::InvalidValue, error))
+    }
+
+    /// The largest body that rules see, in bytes.
+    fn body_cap_bytes(&self) -> usize {
+        usize::try_from(self.intercept_body_cap_bytes).unwrap_or(0)
+    }
+}
+
+/// The authority of two files, or none. Ends the process where one alone is named.
+fn authority(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<Files> {
+    Files::named(cert, key).unwrap_or_else(|error| usage(ErrorKind::MissingRequiredArgument, error))
 }
 
 fn upstream(text: &str) -> Result<SocketAddr, String> {
@@ -128,18 +153,10 @@ fn sandbox(asked: Sandbox) {
         ca_cert,
         ca_key,
         upstream_ca,
-        secrets,
-        secret,
-        intercept_leaf_ttl_secs: leaf_ttl,
-        intercept_body_cap_bytes,
+        inside,
         quiet,
         command,
     } = asked;
-    let authority = Files::named(ca_cert, ca_key).unwrap_or_else(|error| {
-        usage(ErrorKind::MissingRequiredArgument, error);
-    });
-    let secrets = Sources::read(secrets, &secret).unwrap_or_else(|error| usage(ErrorKind::InvalidValue, error));
-    let body_cap_bytes = usize::try_from(intercept_body_cap_bytes).unwrap_or(0);
     sandbox::run(&sandbox::Options {
         artifacts,
         remove_artifacts,
@@ -148,11 +165,11 @@ fn sandbox(asked: Sandbox) {
         log,
         socket,
         upstreams,
-        authority,
+        authority: authority(ca_cert, ca_key),
         upstream_ca,
-        leaf_ttl,
-        secrets,
-        body_cap_bytes,
+        leaf_ttl: inside.intercept_leaf_ttl_secs,
+        secrets: inside.sources(),
+        body_cap_bytes: inside.body_cap_bytes(),
         quiet,
         command,
     })
