@@ -284,7 +284,7 @@ impl Daemon {
         let resolver = resolver.map_err(|error| DaemonError::Resolvers(error.to_string()))?;
         let direct = Direct::default();
         let policy = in_force(snapshot);
-        let gate = Gate::close(network.clone(), policy, direct.clone(), agents).await?;
+        let gate = Gate::new(network.clone(), policy, direct.clone(), agents)?;
         bridge::bring_up(&network)?;
         gate.settle().await;
         let listeners = Listeners::bind(&network)?;

@@ -80,20 +80,19 @@ pub enum Look {
 }
 
 impl Gate {
-    /// Closes the kernel, with the agents that there were. From here on nothing passes that no policy lets pass.
+    /// A gate in front of a kernel that is closed (see [`ruleset::closed`]), with the agents that there were.
     ///
     /// # Errors
     /// See [`GateError`].
-    pub async fn close(network: Network, policy: Policy, direct: Direct, agents: Agents) -> Result<Gate, GateError> {
+    pub fn new(network: Network, policy: Policy, direct: Direct, agents: Agents) -> Result<Gate, GateError> {
         let directory = Arc::new(Directory::default());
         directory.publish(&agents);
         let netfilter = netlink::open(netlink::Family::Netfilter)?;
         let elements = Elements::open()?;
         let reserved = HashSet::new();
         let held = Held { agents, elements, netfilter, reserved, open: false, generation: 0, prints: None };
-        let gate = Gate { network, policy, directory, direct, changes: watch::Sender::new(0), held: Mutex::new(held) };
-        gate.shut().await?;
-        Ok(gate)
+        let (changes, held) = (watch::Sender::new(0), Mutex::new(held));
+        Ok(Gate { network, policy, directory, direct, changes, held })
     }
 
     /// Closes the kernel again: what is open is cut off, nothing new passes.
@@ -373,15 +372,20 @@ impl Gate {
 impl Held {
     /// Loads a ruleset in one transaction and remembers what it looks like.
     fn install(&mut self, text: &str) -> Result<(), GateError> {
+        let before = tables::generation(&self.netfilter)?;
         tokio::task::block_in_place(|| crate::kernel::ruleset::load(text))?;
-        self.remember();
+        self.remember(before, 1);
         Ok(())
     }
 
-    /// Takes what the kernel has for ours. Where it cannot be read, the next look puts it back, which does no harm.
-    fn remember(&mut self) {
-        self.prints = self.look().ok();
-        self.generation = tables::generation(&self.netfilter).unwrap_or_default();
+    /// Takes what the kernel has for ours, if nothing but the `steps` of ours happened since ruleset `before`. Where
+    /// somebody else changed a ruleset meanwhile, or it cannot be read, the next look puts ours back.
+    fn remember(&mut self, before: u32, steps: u32) {
+        let ours = before.wrapping_add(steps);
+        let prints = self.look();
+        let now = tables::generation(&self.netfilter);
+        self.prints = prints.ok().filter(|_| now.is_ok_and(|now| now == ours));
+        self.generation = if self.prints.is_some() { ours } else { 0 };
     }
 
     fn look(&self) -> io::Result<[Digest; 2]> {
@@ -389,10 +393,14 @@ impl Held {
         Ok([print(Family::Inet)?, print(Family::Bridge)?])
     }
 
-    /// Changes elements that stay until they are taken out.
+    /// Changes elements that stay until they are taken out. What somebody else changed before is not taken for ours by it.
     fn change(&mut self, elements: &[Element]) -> io::Result<()> {
-        self.elements.change(elements)?;
-        self.remember();
+        let before = tables::generation(&self.netfilter)?;
+        let ours = before == self.generation || Some(&self.look()?) == self.prints.as_ref();
+        let steps = self.elements.change(elements)?;
+        if ours {
+            self.remember(before, steps);
+        }
         Ok(())
     }
 
@@ -408,7 +416,8 @@ impl Held {
     fn open_addresses(&self, snapshot: &Snapshot, leads: &[Leads]) -> io::Result<()> {
         let elements: Vec<Element> =
             opened(snapshot, &self.agents, leads).iter().map(ruleset::opened_element).collect();
-        if elements.is_empty() { Ok(()) } else { self.elements.change(&elements) }
+        self.elements.change(&elements)?;
+        Ok(())
     }
 }
 

@@ -133,15 +133,18 @@ impl Elements {
             key: vec![Part::Address(*address)],
             change: Change::Put(Some(lifetime)),
         };
-        self.change(&addresses.iter().map(put).collect::<Vec<_>>())
+        self.change(&addresses.iter().map(put).collect::<Vec<_>>())?;
+        Ok(())
     }
 
-    /// Makes all changes, up to some hundred in one step. Returns when the kernel has made them.
+    /// Makes all changes, up to some hundred in one step. Returns when the kernel has made them, with the number of steps:
+    /// each raises the ruleset's number by one.
     ///
     /// # Errors
     /// As [`Elements::add`].
-    pub fn change(&self, elements: &[Element]) -> io::Result<()> {
+    pub fn change(&self, elements: &[Element]) -> io::Result<u32> {
         let socket = self.socket.lock().map_err(|_| io::Error::other("an earlier write to the kernel panicked"))?;
+        let mut steps = 0;
         for elements in elements.chunks(BATCH) {
             let mut batch = Messages::default();
             batch.begin(BATCH_BEGIN, 0, &header(0, SUBSYSTEM));
@@ -159,8 +162,9 @@ impl Elements {
             }
             batch.begin(BATCH_END, 0, &header(0, SUBSYSTEM));
             batch.commit(&*socket, last)?;
+            steps += 1;
         }
-        Ok(())
+        Ok(steps)
     }
 }
 
