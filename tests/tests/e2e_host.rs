@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use outcall_tests::fixtures::host::Host;
+use outcall_tests::fixtures::world::end;
 use outcall_tests::fixtures::zone;
 
 const RULES: &str = r#"
@@ -99,8 +100,7 @@ fn agents_are_who_they_are_and_never_reach_each_other() {
         let ran = host.agent_sh(&other, script);
         assert_ne!(ran.status, 0, "{script}: {ran}");
     }
-    let _ = serving.kill();
-    let _ = serving.wait();
+    end(&mut serving);
     // Another's address, in its place or beside the own, or another's hardware address, gives nothing.
     for script in [
         "ip addr add 10.200.0.2/16 dev eth0; curl -sS --max-time 3 --interface 10.200.0.2 http://10.200.0.1:8080/",
@@ -140,8 +140,7 @@ fn invariant_9_a_new_policy_cuts_what_it_does_not_allow_within_a_second() {
     let sent = host.agent_sh(&agent, "printf more | nc -N -w 3 93.184.216.35 7000");
     assert_eq!(sent.stdout, "", "{sent}");
     assert!(began.elapsed() < Duration::from_secs(10));
-    let _ = direct.kill();
-    let _ = direct.wait();
+    end(&mut direct);
     assert!(host.agent_sh(&agent, "curl -sS --max-time 10 https://allowed.test/").stdout.contains("saw GET"));
     assert_eq!(restored(&host), 0, "what the daemon changes itself is not taken for somebody else's");
 }
