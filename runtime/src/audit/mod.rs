@@ -1,5 +1,6 @@
 //! The audit log: one line per refusal and per request inside TLS, none lost, and the counters for the summary at the end.
 
+mod line;
 mod live;
 mod notice;
 mod record;

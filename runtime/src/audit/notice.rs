@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::record::{ascii_line, rfc3339};
+use super::line::ascii_line;
+use super::record::rfc3339;
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize)]

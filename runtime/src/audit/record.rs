@@ -1,5 +1,6 @@
 //! One line of the audit log.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use outcall_schema::decision::RuleIndex;
@@ -8,13 +9,15 @@ use outcall_schema::field::{FIELDS, Field};
 use outcall_schema::layer::Layer;
 use outcall_schema::reason::Reason;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
+use super::line::Line;
 use crate::snapshot::Snapshot;
 
 /// Longest string of a request that is logged; what is longer is cut and ends in `...`. 1 KiB holds every host and
 /// nearly every path, and bounds what an agent can make the log grow by.
 const TEXT_MAX: usize = 1024;
+/// What most lines take, in bytes.
+const LINE_BYTES: usize = 768;
 /// Most list entries of a request that are logged.
 const LIST_MAX: usize = 32;
 
@@ -29,17 +32,19 @@ pub enum Decision {
 }
 
 /// One decision: a line of the log, and one step of its counter.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// When, RFC 3339 in UTC with milliseconds.
-    pub time: String,
+    /// When; written as in RFC 3339, in UTC with milliseconds.
+    pub time: SystemTime,
     /// The agent's name as the host knows it; empty when it does not.
     pub agent: String,
     /// The layer that decided.
     pub layer: Layer,
-    /// The request's fields by namespace, `{"dns": {"query": "example.com"}}`. Headers and bodies are left out: they
-    /// hold secrets.
-    pub request: Map<String, Value>,
+    /// The request's fields by namespace, as the members of a JSON object, `"dns":{"query":"example.com"}`. Headers and
+    /// bodies are left out: they hold secrets.
+    pub request: Line,
+    /// What more the peer sent, by name.
+    pub said: Vec<(String, String)>,
     /// What was decided.
     pub decision: Decision,
     /// The deciding rule's id, or `default`.
@@ -53,19 +58,16 @@ pub struct Record {
     /// The policy's digest.
     pub policy: String,
     /// What more there is to say of a request inside TLS.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub intercepted: Option<Intercepted>,
     /// What the counters call the request: a host with its port, or a name with its record type.
-    #[serde(skip)]
     pub destination: String,
     /// Whether the line is written although it is no refusal.
-    #[serde(skip)]
     pub log: bool,
 }
 
 /// What the record of a request inside TLS has beside the rest. Its host, method, path and declared size of the body are
 /// in `request`, as for every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intercepted {
     /// Always `proxy_intercept`.
     pub subsystem: &'static str,
@@ -74,19 +76,17 @@ pub struct Intercepted {
     /// Bytes of the request's body that were received, without their framing.
     pub body_bytes: u64,
     /// The status code that the agent got; absent when it got none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// How long it took.
     pub timings: Timings,
 }
 
 /// How long a request inside TLS took, in microseconds since its head was received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
     /// Until it was decided, its name resolved and its body received where that took part.
     pub decided_us: u64,
     /// Until the head of the server's final response was received; absent when there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_us: Option<u64>,
     /// Until it ended: the response passed on, the request refused, or one of the two sides gone.
     pub total_us: u64,
@@ -119,10 +119,11 @@ impl Record {
     ) -> Record {
         let row = snapshot.rule(rule);
         Record {
-            time: rfc3339(SystemTime::now()),
-            agent: cut(facts.agent_name.known().unwrap_or_default()),
+            time: SystemTime::now(),
+            agent: cut(facts.agent_name.known().unwrap_or_default()).into_owned(),
             layer,
             request: request(facts),
+            said: Vec::new(),
             decision,
             rule: snapshot.rule_name(rule).to_owned(),
             file: row.map(|row| row.file.clone()),
@@ -138,103 +139,133 @@ impl Record {
     /// Adds what the peer sent and no field holds, such as a host that is not canonical, as `request.<name>`.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Record {
-        self.request.insert(name.to_owned(), cut(value).into());
+        self.said.retain(|(before, _)| before != name);
+        self.said.push((name.to_owned(), cut(value).into_owned()));
         self
     }
 
     /// The line, newline included. Only printable ASCII stands in it, whatever was in the request, so that it neither
     /// breaks the log's lines nor drives the terminal it is read on.
     pub fn to_line(&self) -> Vec<u8> {
-        ascii_line(self)
-    }
-}
-
-/// A value as one line of JSON in printable ASCII, newline included.
-pub(super) fn ascii_line(value: &impl Serialize) -> Vec<u8> {
-    let mut line = Vec::with_capacity(512);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut line, AsciiOnly);
-    // Strings, numbers and maps with string keys cannot fail to serialise into memory.
-    if value.serialize(&mut serializer).is_err() {
-        line.clear();
-        line.extend_from_slice(br#"{"reason":"unwritable_record"}"#);
-    }
-    line.push(b'\n');
-    line
-}
-
-/// Writes every character beyond printable ASCII as an escape.
-struct AsciiOnly;
-
-impl serde_json::ser::Formatter for AsciiOnly {
-    fn write_string_fragment<W: std::io::Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> std::io::Result<()> {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return writer.write_all(text.as_bytes());
+        let mut line = Line::with_capacity(LINE_BYTES);
+        line.open();
+        line.name("time").text(&rfc3339(self.time));
+        line.name("agent").text(&self.agent);
+        line.name("layer").text(self.layer.name());
+        line.name("request").open();
+        line.members(&self.request);
+        for (name, value) in &self.said {
+            line.name(name).text(value);
         }
-        for character in text.chars() {
-            match character {
-                ' '..='~' => writer.write_all(&[u8::try_from(u32::from(character)).unwrap_or(b'?')])?,
-                other => {
-                    for unit in other.encode_utf16(&mut [0; 2]) {
-                        write!(writer, "\\u{unit:04x}")?;
-                    }
-                }
-            }
+        line.close();
+        line.name("decision").text(self.decision.name());
+        line.name("rule").text(&self.rule);
+        match &self.file {
+            Some(file) => line.name("file").text(file),
+            None => line.name("file").null(),
         }
-        Ok(())
+        match self.line {
+            Some(number) => line.name("line").number(number),
+            None => line.name("line").null(),
+        }
+        line.name("reason").text(self.reason);
+        line.name("policy").text(&self.policy);
+        if let Some(intercepted) = &self.intercepted {
+            intercepted.write(&mut line);
+        }
+        line.close();
+        line.end()
     }
 }
 
-/// The known fields by namespace.
-fn request(facts: &Facts<'_>) -> Map<String, Value> {
-    let mut request = Map::new();
+impl Intercepted {
+    fn write(&self, line: &mut Line) {
+        line.name("subsystem").text(self.subsystem);
+        line.name("protocol").text(self.protocol);
+        line.name("body_bytes").number(self.body_bytes);
+        if let Some(status) = self.status {
+            line.name("status").number(status);
+        }
+        line.name("timings").open();
+        line.name("decided_us").number(self.timings.decided_us);
+        if let Some(answered_us) = self.timings.answered_us {
+            line.name("answered_us").number(answered_us);
+        }
+        line.name("total_us").number(self.timings.total_us);
+        line.close();
+    }
+}
+
+impl Decision {
+    /// As records have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Decision::Allow => "allow",
+            Decision::Block => "block",
+        }
+    }
+}
+
+/// The known fields, each namespace once: fields of one namespace stand together in [`FIELDS`].
+fn request(facts: &Facts<'_>) -> Line {
+    let mut line = Line::with_capacity(LINE_BYTES / 2);
+    let mut within = None;
     for row in FIELDS {
         if matches!(row.field, Field::AgentName | Field::HttpBody | Field::DockerEnvKeys) {
             continue;
         }
         let Fact::Known(value) = facts.fact(row.field) else { continue };
-        let (Some((namespace, name)), Some(value)) = (row.name.split_once('.'), json(value)) else { continue };
-        if let Value::Object(members) = request.entry(namespace).or_insert_with(|| Value::Object(Map::new())) {
-            members.insert(name.to_owned(), value);
+        let Some((namespace, name)) = row.name.split_once('.') else { continue };
+        if matches!(value, FieldValue::Null | FieldValue::Headers(_) | FieldValue::Json(_)) {
+            continue;
+        }
+        if within != Some(namespace) {
+            if within.is_some() {
+                line.close();
+            }
+            line.name(namespace).open();
+            within = Some(namespace);
+        }
+        line.name(name);
+        match value {
+            FieldValue::Str(text) => line.text(&cut(text)),
+            FieldValue::Ip(address) => line.text(&address.to_string()),
+            FieldValue::Int(number) => line.number(number),
+            FieldValue::List(list) => line.list(list.iter().take(LIST_MAX).map(|text| cut(text))),
+            FieldValue::Null | FieldValue::Headers(_) | FieldValue::Json(_) => line.null(),
         }
     }
-    request
-}
-
-fn json(value: FieldValue<'_>) -> Option<Value> {
-    match value {
-        FieldValue::Str(text) => Some(cut(text).into()),
-        FieldValue::Ip(address) => Some(address.to_string().into()),
-        FieldValue::Int(number) => Some(number.into()),
-        FieldValue::List(list) => Some(list.iter().take(LIST_MAX).map(|text| Value::from(cut(text))).collect()),
-        FieldValue::Null | FieldValue::Headers(_) | FieldValue::Json(_) => None,
+    if within.is_some() {
+        line.close();
     }
+    line
 }
 
 fn destination(facts: &Facts<'_>) -> String {
     if let Fact::Known(name) = facts.dns_query {
         return match facts.dns_record_type {
             Fact::Known(record_type) => format!("{} {}", cut(name), cut(record_type)),
-            Fact::Unknown | Fact::Pending => cut(name),
+            Fact::Unknown | Fact::Pending => cut(name).into_owned(),
         };
     }
     let host = match (facts.http_host, facts.network_hostname, facts.network_ip) {
         (Fact::Known(host), _, _) | (_, Fact::Known(host), _) => cut(host),
-        (_, _, Fact::Known(address)) => address.to_string(),
+        (_, _, Fact::Known(address)) => address.to_string().into(),
         _ => facts.tls_sni.known().map(cut).unwrap_or_default(),
     };
     match facts.network_port {
         Fact::Known(port) if host.contains(':') => format!("[{host}]:{port}"),
         Fact::Known(port) => format!("{host}:{port}"),
-        Fact::Unknown | Fact::Pending => host,
+        Fact::Unknown | Fact::Pending => host.into_owned(),
     }
 }
 
-fn cut(text: &str) -> String {
+fn cut(text: &str) -> Cow<'_, str> {
     if text.len() <= TEXT_MAX {
-        return text.to_owned();
+        return text.into();
     }
     let end = (0..=TEXT_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}...", text.get(..end).unwrap_or_default())
+    format!("{}...", text.get(..end).unwrap_or_default()).into()
 }
 
 /// RFC 3339, section 5.6, in UTC with milliseconds.
@@ -256,15 +287,18 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     /// A record of a refusal, for tests that need some record.
     pub(crate) fn record(rule: &str, destination: &str, decision: Decision) -> Record {
         Record {
-            time: rfc3339(UNIX_EPOCH),
+            time: UNIX_EPOCH,
             agent: "ci".into(),
             layer: Layer::Dns,
             request: request(&Facts { dns_query: Fact::Known(destination), ..Facts::default() }),
+            said: Vec::new(),
             decision,
             rule: rule.into(),
             file: None,
@@ -320,7 +354,11 @@ pub(crate) mod tests {
             tls_sni: Fact::Pending,
             ..Facts::default()
         };
-        let request = Value::Object(request(&facts));
+        let mut line = Line::default();
+        line.open();
+        line.members(&request(&facts));
+        line.close();
+        let request: Value = serde_json::from_slice(&line.end()).unwrap();
         assert!(!request.to_string().contains("hush"), "{request}");
         assert!(request["http"]["path"].as_str().unwrap().len() <= TEXT_MAX + 3);
         assert_eq!(request["tls"], Value::Null);

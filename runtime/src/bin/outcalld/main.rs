@@ -13,6 +13,11 @@ use outcall_runtime::secrets::Sources;
 mod config;
 mod host;
 
+/// The C library's gives large blocks back to the kernel and takes them anew for each body, which was a third of the time:
+/// `tests/bench/intercept`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Enforces compiled policies: for all agents of this host, or with a command for one.
 #[derive(Debug, Parser)]
 #[command(name = "outcalld", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
