@@ -131,6 +131,8 @@ fn usage(kind: ErrorKind, error: impl std::fmt::Display) -> ! {
 }
 
 fn main() {
+    // Pages of 2 MiB would make an idle process twice as large. Where the kernel knows no such setting, it has none.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let given: Vec<OsString> = std::env::args_os().collect();
     let closing = given.get(1).is_some_and(|word| word == config::CLOSE);
     let given = config::with_settings(&Arguments::command(), given).unwrap_or_else(|error| match closing {
