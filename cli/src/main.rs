@@ -35,6 +35,7 @@ mod schema;
 mod sign;
 mod test;
 mod top;
+mod verify;
 mod why;
 
 use std::path::PathBuf;
@@ -101,6 +102,9 @@ enum Command {
     Sign(sign::Args),
     Test(test::Args),
     Top(top::Args),
+    Verify(verify::Args),
+    #[command(name = verify::HELPER, hide = true)]
+    VerifyHelper(verify::HelperArgs),
     Why(why::Args),
 }
 
@@ -153,6 +157,8 @@ fn main() -> ExitCode {
         Command::Sign(args) => sign::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Top(args) => top::run(&args, &daemon, &mut out),
+        Command::Verify(args) => verify::run(&args, &mut out),
+        Command::VerifyHelper(args) => verify::help(&args),
         Command::Why(args) => why::run(&args, &mut out),
     };
     ExitCode::from(out.finish(exit) as u8)

@@ -11,6 +11,7 @@ const LONG: &[(&str, &str)] = &[
     ("Cargo.lock", "written by cargo"),
     ("LICENSE", "the licence's own text"),
     ("compiler/LINTS.md", "printed from the table of lints"),
+    ("tests/adversarial/README.md", "printed from the table of techniques"),
 ];
 
 /// Past this a file has probably two subjects.
@@ -142,7 +143,13 @@ fn unsafe_lives_in_one_module() {
         }
     }
     check_none("unsafe outside runtime/src/sys", &found);
-    for name in ["schema/src/lib.rs", "compiler/src/lib.rs", "cli/src/main.rs", "tests/src/lib.rs"] {
+    for name in [
+        "schema/src/lib.rs",
+        "compiler/src/lib.rs",
+        "cli/src/main.rs",
+        "tests/src/lib.rs",
+        "tests/adversarial/src/lib.rs",
+    ] {
         let text = std::fs::read_to_string(root().join(name)).unwrap();
         assert!(text.contains("#![forbid(unsafe_code)]"), "{name} forbids unsafe code");
     }
@@ -321,7 +328,7 @@ fn every_dependency_is_explained_and_nothing_else_is() {
     let explained: BTreeSet<&str> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)).collect();
     assert_eq!(named, explained, "docs/dependencies.md has a row for each of [workspace.dependencies]");
-    let members: Vec<String> = ["schema", "compiler", "runtime", "cli", "tests"]
+    let members: Vec<String> = ["schema", "compiler", "runtime", "cli", "tests", "tests/adversarial"]
         .iter()
         .map(|member| std::fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap())
         .collect();

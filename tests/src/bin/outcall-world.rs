@@ -1,15 +1,16 @@
-//! The world of the end-to-end suites as a program: `internet` is the process behind [`World`], `demo` shows an agent in
+//! The world of the end-to-end suites as a program: `helper` lives as one of the processes behind [`World`], `demo` shows an agent in
 //! it.
 
 use std::process::ExitCode;
 
-use outcall_tests::fixtures::{World, internet};
+use outcall_tests::fixtures::{World, modern};
+use outcall_verify::helper::{self, Helper};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["internet"] => match internet::main() {
+        ["helper", arguments @ ..] => match help(arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
                 eprintln!("outcall-world: {why}");
@@ -23,6 +24,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn help(arguments: &[&str]) -> Result<(), String> {
+    let words: Vec<std::ffi::OsString> = arguments.iter().map(Into::into).collect();
+    helper::main(&Helper::own(&["helper"])?, &words, modern::serve)
 }
 
 /// Runs a program on the client host, in the directory and with the terminal of the caller.

@@ -1,0 +1,202 @@
+//! The agent: a process without privilege that tries what it is told to. What it says of itself is only whether it got as
+//! far as trying.
+
+mod steps;
+mod tls;
+
+use std::io::{self, BufRead, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::table;
+use crate::technique::To;
+use crate::world::dns;
+
+/// How long something may take to be opened: whoever refuses does so at once.
+const OPENING: Duration = Duration::from_secs(3);
+/// How long the first byte of an answer may take.
+const ANSWER: Duration = Duration::from_millis(1500);
+/// How long the rest of it may pause.
+const REST: Duration = Duration::from_millis(40);
+/// How long an answer to a datagram may take that should not come at all.
+const DATAGRAM: Duration = Duration::from_millis(150);
+/// The most that is read of an answer.
+const ANSWER_BYTES: usize = 1 << 20;
+
+/// Where the mark after each technique is sent: documentation's addresses (RFC 5737), which nobody allows.
+pub(crate) const MARK_ADDRESS: [u8; 4] = [198, 51, 100, 1];
+/// The first mark's port; each further one is one higher.
+pub(crate) const MARK_PORT: u16 = 20_000;
+
+/// The name whose refusal is the mark in the audit log.
+pub(crate) fn mark_name(number: u16) -> String {
+    format!("mark-{number}.outcall-verify.invalid")
+}
+
+/// What the agent says of a technique.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    /// The technique.
+    pub(crate) id: String,
+    /// Why it could not be tried, where it could not.
+    pub(crate) not_tried: Option<String>,
+    /// The family, type and protocol of a socket that the kernel says it does not have.
+    pub(crate) missing: Option<(u16, u32, u32)>,
+    /// What each step came to.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What the agent knows of its surroundings.
+#[derive(Debug, Clone, Copy)]
+pub struct Inside {
+    proxy: SocketAddr,
+    resolver: SocketAddr,
+}
+
+/// Why a step came to nothing.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// It was tried, and this is what became of it.
+    Tried(io::Error),
+    /// It could not be tried.
+    Untried(String),
+    /// There is no such socket here.
+    Missing(u16, u32, u32),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Tried(error)
+    }
+}
+
+/// Tries what standard input says, one `number id` a line, and answers each with a line of JSON.
+pub(crate) fn main(proxy: SocketAddr, resolver: SocketAddr) -> Result<(), String> {
+    let inside = Inside { proxy, resolver };
+    for line in io::stdin().lock().lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        let (number, id) = line.split_once(' ').ok_or("not a number and an id")?;
+        let number: u16 = number.parse().map_err(|_| "not a number")?;
+        let said = inside.attempt(id);
+        inside.mark(number);
+        let mut text = serde_json::to_string(&said).map_err(|error| error.to_string())?;
+        text.push('\n');
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+impl Inside {
+    fn attempt(&self, id: &str) -> Said {
+        let mut said = Said { id: id.to_owned(), ..Said::default() };
+        let Some(technique) = table::technique(id) else {
+            said.not_tried = Some("there is no such technique".to_owned());
+            return said;
+        };
+        for step in technique.steps {
+            match steps::run(self, step) {
+                Ok(note) => said.notes.push(note),
+                Err(Trouble::Tried(error)) => said.notes.push(error.to_string()),
+                Err(Trouble::Untried(why)) => {
+                    said.not_tried = Some(why);
+                    break;
+                }
+                Err(Trouble::Missing(family, kind, protocol)) => {
+                    said.missing = Some((family, kind, protocol));
+                    break;
+                }
+            }
+        }
+        said
+    }
+
+    /// Leaves a mark in what both the kernel and the filter log, so that everything before it is known to be in the log.
+    fn mark(&self, number: u16) {
+        let to = SocketAddr::from((MARK_ADDRESS, MARK_PORT.saturating_add(number)));
+        let _ = self.datagram(to, b"mark", Duration::from_millis(1));
+        let _ = self.ask(&mark_name(number), 1);
+    }
+
+    /// The proxy's own address.
+    pub fn proxy(&self) -> SocketAddr {
+        self.proxy
+    }
+
+    /// The resolver's own address.
+    pub fn resolver(&self) -> SocketAddr {
+        self.resolver
+    }
+
+    /// The addresses that the resolver gives for a name.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn ask(&self, name: &str, kind: u16) -> io::Result<Vec<IpAddr>> {
+        let answer = self.datagram(self.resolver, &dns::query(0x4f43, name, kind), ANSWER)?;
+        Ok(dns::addresses(&answer))
+    }
+
+    /// Sends a datagram; the answer, empty where none came within `wait`.
+    ///
+    /// # Errors
+    /// What the kernel says of the sending.
+    pub fn datagram(&self, to: SocketAddr, bytes: &[u8], wait: Duration) -> io::Result<Vec<u8>> {
+        let own: IpAddr = if to.is_ipv4() { [0, 0, 0, 0].into() } else { [0u8; 16].into() };
+        let socket = UdpSocket::bind((own, 0))?;
+        socket.set_read_timeout(Some(wait))?;
+        socket.connect(to)?;
+        socket.send(bytes)?;
+        let mut answer = vec![0; 65_535];
+        match socket.recv(&mut answer) {
+            Ok(count) => answer.truncate(count),
+            Err(_) => answer.clear(),
+        }
+        Ok(answer)
+    }
+
+    /// A TCP connection.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&to, OPENING)?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(OPENING))?;
+        Ok(stream)
+    }
+
+    pub(crate) fn place(&self, to: To) -> Result<SocketAddr, Trouble> {
+        let named = |name: &str, kind, port| {
+            let found = self.ask(name, kind).map_err(|error| Trouble::Untried(format!("no resolver: {error}")))?;
+            let first = found.first().ok_or_else(|| Trouble::Untried(format!("`{name}` has no address in here")))?;
+            Ok(SocketAddr::new(*first, port))
+        };
+        match to {
+            To::Proxy => Ok(self.proxy),
+            To::Resolver => Ok(self.resolver),
+            To::At(address, port) => Ok(SocketAddr::new(address, port)),
+            To::Named(name, port) => named(name, 1, port),
+            To::Named6(name, port) => named(name, 28, port),
+        }
+    }
+}
+
+/// Waits for an answer and reads it until it pauses.
+pub(crate) fn hear<S: Read>(stream: &mut S, socket: &TcpStream) -> io::Result<Vec<u8>> {
+    socket.set_read_timeout(Some(ANSWER))?;
+    let mut heard = Vec::new();
+    let mut buffer = [0; 16_384];
+    while heard.len() < ANSWER_BYTES {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => heard.extend(buffer.iter().take(count)),
+            Err(error) if heard.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+        socket.set_read_timeout(Some(REST))?;
+    }
+    Ok(heard)
+}

@@ -1,0 +1,103 @@
+//! One step of a technique, done.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, connect, sendto, socket_with};
+
+use super::{DATAGRAM, Inside, Trouble, hear, tls};
+use crate::technique::{Say, Socket, Step, To};
+
+/// Does one step; what became of it, in words that nobody believes.
+pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
+    match step {
+        Step::Ask(name, kind) => Ok(format!("{:?}", inside.ask(name, *kind)?)),
+        Step::Tcp(to, say) => {
+            let stream = inside.connect(inside.place(*to)?)?;
+            talk(&stream, &stream, say)
+        }
+        Step::Tls(to, names, say) => {
+            let socket = inside.connect(inside.place(*to)?)?;
+            let mut stream = tls::client(socket.try_clone()?, names)?;
+            converse(&mut stream, &socket, say)
+        }
+        Step::Tunnel(head, names, say) => {
+            let mut socket = inside.connect(inside.proxy())?;
+            socket.write_all(head)?;
+            let answer = hear(&mut &socket, &socket)?;
+            if !answer.starts_with(b"HTTP/1.1 2") {
+                return Ok(format!("no tunnel: {}", first_line(&answer)));
+            }
+            let mut stream = tls::client(socket.try_clone()?, names)?;
+            converse(&mut stream, &socket, say)
+        }
+        Step::Udp(to, say) => {
+            let answer = inside.datagram(inside.place(*to)?, &say.bytes(), DATAGRAM)?;
+            Ok(format!("{} bytes came back", answer.len()))
+        }
+        Step::Socket(socket, to, say) => raw(inside, socket, *to, say),
+        Step::Do(words, act) => match act(inside) {
+            Ok(()) => Ok((*words).to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(Trouble::Untried(error.to_string())),
+            Err(error) => Err(Trouble::Tried(error)),
+        },
+    }
+}
+
+fn talk(mut stream: &TcpStream, socket: &TcpStream, say: &[Say]) -> Result<String, Trouble> {
+    converse(&mut stream, socket, say)
+}
+
+fn converse<S: Read + Write>(stream: &mut S, socket: &TcpStream, say: &[Say]) -> Result<String, Trouble> {
+    let mut last = Vec::new();
+    for say in say {
+        stream.write_all(&say.bytes())?;
+        stream.flush()?;
+        last = hear(stream, socket)?;
+    }
+    Ok(first_line(&last))
+}
+
+fn first_line(answer: &[u8]) -> String {
+    let line = answer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
+    line.iter().take(80).map(|byte| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '?' }).collect()
+}
+
+/// Opens a socket by its numbers and sends one packet through it.
+fn raw(inside: &Inside, wanted: &Socket, to: To, say: &Say) -> Result<String, Trouble> {
+    let to = inside.place(to)?;
+    let family = AddressFamily::from_raw(wanted.family);
+    let kind = SocketType::from_raw(wanted.kind);
+    let protocol = std::num::NonZeroU32::new(wanted.protocol).map(Protocol::from_raw);
+    let missing = Trouble::Missing(wanted.family, wanted.kind, wanted.protocol);
+    let open = |kind| socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, protocol);
+    let is_ping = kind == SocketType::DGRAM && matches!(wanted.protocol, 1 | 58);
+    let opened = match open(kind) {
+        Ok(opened) => opened,
+        // Where nobody may have a socket for pings, whoever may have a raw one sends the same through that.
+        Err(Errno::ACCESS) if is_ping => open(SocketType::RAW).map_err(|errno| Trouble::Tried(errno.into()))?,
+        Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT) => return Err(missing),
+        Err(errno) => return Err(Trouble::Tried(errno.into())),
+    };
+    let is_internet = family == AddressFamily::INET || family == AddressFamily::INET6;
+    if !is_internet {
+        return Ok("the socket could be opened".to_owned());
+    }
+    // Raw sockets over IPv6 take no port.
+    let to = if kind == SocketType::RAW { SocketAddr::new(to.ip(), 0) } else { to };
+    if kind == SocketType::STREAM || kind == SocketType::SEQPACKET {
+        match connect(&opened, &to) {
+            Ok(()) => {}
+            Err(Errno::INPROGRESS) => std::thread::sleep(DATAGRAM),
+            Err(errno) => return Err(Trouble::Tried(errno.into())),
+        }
+    }
+    let bytes = say.bytes();
+    let sent = if kind == SocketType::STREAM {
+        rustix::net::send(&opened, &bytes, SendFlags::NOSIGNAL)
+    } else {
+        sendto(&opened, &bytes, SendFlags::NOSIGNAL, &to)
+    };
+    Ok(format!("{} bytes were sent", sent.map_err(io::Error::from)?))
+}

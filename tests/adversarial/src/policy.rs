@@ -1,0 +1,79 @@
+//! The rules that techniques are tried under, and their compilation.
+
+use std::path::{Path, PathBuf};
+
+use outcall_compiler::diag::{Severity, render};
+use outcall_compiler::{Artifacts, Missing};
+
+/// The agent that tries, as rules see it.
+pub const AGENT: &str = "suspect";
+/// Another agent, whom other rules are for.
+pub const NEIGHBOUR: &str = "neighbour";
+/// What the rules' file is called in records. It sorts before whatever an operator's own is called.
+pub const FILE: &str = "000-outcall-verify.yaml";
+
+/// The rules. They come before all others, so that what must pass passes whatever else is in force.
+pub const RULES: &str = r#"version: "1"
+rules:
+  - id: web
+    description: "a site that shares its address and its certificate with one that is not allowed"
+    priority: -1000000
+    condition: http.host == "allowed.test"
+    action: allow
+    egress: { ports: [80, 443] }
+  - id: paths
+    description: "a part of a site"
+    priority: -1000000
+    condition: http.host == "paths.wild.test" && http.scheme == "http" && http.method == "GET" && http.path.startsWith("/ok/")
+    action: allow
+    egress: { ports: [80] }
+  - id: inside
+    description: "a part of a site, seen inside TLS"
+    priority: -1000000
+    condition: http.host == "modern.test" && http.scheme == "https" && http.method == "GET" && http.path.startsWith("/ok/")
+    action: allow
+    egress: { mode: intercept, ports: [443] }
+  - id: public-names
+    description: "names that lead to addresses that are not public"
+    priority: -1000000
+    condition: >-
+      http.host in ["rebind.test", "private.test", "metadata.test", "mixed.test", "loopback.test", "mapped.test",
+      "nat64.test", "sixtofour.test", "alias-private.test", "alias.test"]
+    action: allow
+    egress: { ports: [80, 443] }
+  - id: neighbour-alone
+    description: "a site for another agent"
+    priority: -1000000
+    condition: http.host == "grpc.test" && agent.name == "neighbour"
+    action: allow
+    egress: { ports: [80, 443] }
+"#;
+
+/// Compiles the rules, with an operator's own beside them, into a directory.
+///
+/// # Errors
+/// What is wrong with the operator's, in words.
+pub fn compile(rules: &str, others: &[PathBuf], work: &Path) -> Result<Artifacts, String> {
+    let file = work.join(FILE);
+    std::fs::write(&file, rules).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    let paths: Vec<PathBuf> = std::iter::once(file).chain(others.iter().cloned()).collect();
+    let compilation = outcall_compiler::compile(&paths, Missing::Refused);
+    let errors: Vec<_> =
+        compilation.findings.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect();
+    compilation
+        .artifacts
+        .ok_or_else(|| format!("the rules do not compile:\n{}", render::human(&errors, render::Colour::Never)))
+}
+
+/// Writes artifacts to where a runtime reads them.
+///
+/// # Errors
+/// What the file system says.
+pub fn write(artifacts: &Artifacts, directory: &Path) -> Result<(), String> {
+    let cannot = |error: std::io::Error| format!("cannot write to {}: {error}", directory.display());
+    std::fs::create_dir_all(directory).map_err(cannot)?;
+    for (name, content) in artifacts.files() {
+        std::fs::write(directory.join(name), content).map_err(cannot)?;
+    }
+    Ok(())
+}

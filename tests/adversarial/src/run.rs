@@ -1,0 +1,282 @@
+//! A run: the world, an agent in it, one technique after the other, and the scorecard.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
+
+use crate::helper::Helper;
+use crate::inside::Said;
+use crate::judge::{self, Before, Evidence, Rules};
+use crate::mutations::Mutation;
+use crate::policy;
+use crate::stand::Stand;
+use crate::table;
+use crate::technique::{Expect, Places, Technique};
+use crate::world::World;
+use crate::world::event::{Event, Packet};
+
+/// Where the agent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a sandbox of `outcall run`.
+    Sandbox,
+    /// In a network namespace on the bridge of a host of `outcalld`, with every right over it.
+    Host,
+}
+
+impl Place {
+    /// As it is said on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Place::Sandbox => "sandbox",
+            Place::Host => "host",
+        }
+    }
+
+    fn has(self, technique: &Technique) -> bool {
+        match technique.places {
+            Places::Everywhere => true,
+            Places::Sandbox => self == Place::Sandbox,
+            Places::Host => self != Place::Sandbox,
+        }
+    }
+}
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// How this program is started as one of its own helpers.
+    pub helper: Helper,
+    /// The program `outcall`.
+    pub outcall: PathBuf,
+    /// The program `outcalld`.
+    pub outcalld: PathBuf,
+    /// Where the agent stands.
+    pub place: Place,
+    /// An operator's own rules, in force beside ours.
+    pub policy: Vec<PathBuf>,
+    /// The techniques; all where this is empty.
+    pub only: Vec<String>,
+    /// What is weakened beforehand, to see the techniques fail.
+    pub mutation: Option<&'a Mutation>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Scorecard {
+    /// Where the agent stood.
+    pub place: Place,
+    /// The digest of the policy that was in force.
+    pub policy: String,
+    /// A row for each technique.
+    pub rows: Vec<Row>,
+    /// What was seen after the last technique, and belongs to none.
+    pub strays: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What came of one technique.
+#[derive(Debug)]
+pub struct Row {
+    /// The technique.
+    pub technique: &'static Technique,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was seen from outside.
+    pub evidence: String,
+}
+
+/// A verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything was as it must be.
+    Passed,
+    /// What was not.
+    Failed(Vec<String>),
+    /// Why it could not be tried.
+    NotTried(String),
+}
+
+impl Scorecard {
+    /// Whether nothing failed.
+    pub fn passed(&self) -> bool {
+        self.strays.is_empty() && !self.rows.iter().any(|row| matches!(row.verdict, Verdict::Failed(_)))
+    }
+
+    /// How many passed, failed and were not tried.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count = |is: fn(&Verdict) -> bool| self.rows.iter().filter(|row| is(&row.verdict)).count();
+        (
+            count(|verdict| *verdict == Verdict::Passed),
+            count(|verdict| matches!(verdict, Verdict::Failed(_))),
+            count(|verdict| matches!(verdict, Verdict::NotTried(_))),
+        )
+    }
+}
+
+/// How long after its mark the log is looked at again where a record is missing.
+const LATE: Duration = Duration::from_secs(1);
+/// How long the log may take to hold a mark.
+const MARKED: Duration = Duration::from_secs(3);
+/// How often it is looked at.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// Runs.
+///
+/// # Errors
+/// When the world does not stand or nothing can be started in it, in words.
+pub fn run(options: &Options<'_>) -> Result<Scorecard, String> {
+    let began = Instant::now();
+    let wanted = wanted(options)?;
+    let work = tempfile::Builder::new().prefix("outcall-verify-").tempdir();
+    let work = work.map_err(|error| format!("cannot make a directory: {error}"))?;
+    let rules = options.mutation.map_or_else(|| policy::RULES.to_owned(), |mutation| mutation.rules(policy::RULES));
+    let mut artifacts = policy::compile(&rules, &options.policy, work.path())?;
+    if let Some(mutation) = options.mutation {
+        mutation.apply(&mut artifacts, work.path())?;
+    }
+    let directory = work.path().join("policy");
+    policy::write(&artifacts, &directory)?;
+    let world = World::start(&options.helper)?;
+    let mut stand = Stand::start(options, world, &directory, work.path())?;
+    let strictness = if options.policy.is_empty() { Rules::Named } else { Rules::Others };
+    let mut session =
+        Session { stand: &mut stand, strictness, before: Before::new(), number: 0, seen: Seen::default() };
+    session.begin()?;
+    let rows = wanted.into_iter().map(|technique| session.attempt(technique)).collect::<Result<_, _>>()?;
+    let strays = session.strays()?;
+    let digest = outcall_schema::artifact::manifest::Manifest::from_bytes(&artifacts.manifest);
+    let policy = digest.map(|manifest| manifest.policy_digest).unwrap_or_default();
+    Ok(Scorecard { place: options.place, policy, rows, strays, took: began.elapsed() })
+}
+
+fn wanted(options: &Options<'_>) -> Result<Vec<&'static Technique>, String> {
+    if let Some(unknown) = options.only.iter().find(|id| table::technique(id).is_none()) {
+        return Err(format!("there is no technique `{unknown}`; --list prints them"));
+    }
+    let chosen = |technique: &&Technique| options.only.is_empty() || options.only.iter().any(|id| id == technique.id);
+    Ok(table::techniques().filter(chosen).filter(|technique| options.place.has(technique)).collect())
+}
+
+/// How much of what is seen from outside has been looked at.
+#[derive(Default)]
+struct Seen {
+    events: usize,
+    packets: Vec<Packet>,
+    refused: Option<u64>,
+}
+
+struct Session<'a> {
+    stand: &'a mut Stand,
+    strictness: Rules,
+    before: Before,
+    number: u16,
+    seen: Seen,
+}
+
+impl Session<'_> {
+    /// What there was before the first technique belongs to none.
+    fn begin(&mut self) -> Result<(), String> {
+        self.gather(None).map(drop)
+    }
+
+    fn attempt(&mut self, technique: &'static Technique) -> Result<Row, String> {
+        self.number += 1;
+        let said = self.stand.attempt(self.number, technique.id)?;
+        let expect = match self.stand.place() {
+            Place::Sandbox => &technique.expect,
+            Place::Host => technique.on_host.as_ref().unwrap_or(&technique.expect),
+        };
+        let evidence = self.gather(Some(expect))?;
+        let faults = judge::faults(expect, &evidence, self.strictness, &self.before);
+        self.before.extend(expect.reaches);
+        let verdict = match (not_tried(&said), faults.is_empty()) {
+            // What could not be tried and still did something has failed.
+            (Some(why), true) => Verdict::NotTried(why),
+            (Some(why), false) if harmless(&faults) => Verdict::NotTried(why),
+            (_, false) => Verdict::Failed(faults),
+            (None, true) => Verdict::Passed,
+        };
+        Ok(Row { technique, verdict, evidence: judge::seen(&evidence) })
+    }
+
+    /// What was seen since the last time. With an expectation, a record that is late is waited for.
+    fn gather(&mut self, expect: Option<&Expect>) -> Result<Evidence, String> {
+        let mut evidence = Evidence { complete: expect.is_none(), ..Evidence::default() };
+        if expect.is_some() {
+            evidence.complete = self.stand.marked(self.number, Instant::now() + MARKED, MOMENT)?;
+        }
+        let until = Instant::now() + LATE;
+        evidence.audit = self.stand.take_records()?;
+        let (events, packets) = (self.stand.world.events_now()?, self.stand.world.packets()?);
+        evidence.events = events.get(self.seen.events..).unwrap_or_default().to_vec();
+        self.seen.events = events.len();
+        evidence.packets = since(&self.seen.packets, &packets);
+        self.seen.packets = packets;
+        let refused = self.stand.refused();
+        // The mark's own datagram is one of them.
+        let marks = u64::from(expect.is_some());
+        let moved = refused.zip(self.seen.refused).map(|(now, before)| now.saturating_sub(before));
+        evidence.refused = moved.map(|moved| moved.saturating_sub(marks));
+        self.seen.refused = refused;
+        let Some(expect) = expect else { return Ok(evidence) };
+        // A request may arrive, or its record be written, after the agent was told of its end.
+        while !judge::faults(expect, &evidence, self.strictness, &self.before).is_empty() && Instant::now() < until {
+            std::thread::sleep(MOMENT * 10);
+            evidence.audit.extend(self.stand.take_records()?);
+            let events: Vec<Event> = self.stand.world.events_now()?;
+            evidence.events.extend(events.iter().skip(self.seen.events).cloned());
+            self.seen.events = events.len();
+        }
+        Ok(evidence)
+    }
+
+    /// What was seen after the last technique.
+    fn strays(&mut self) -> Result<Vec<String>, String> {
+        let events = self.stand.world.events()?;
+        let late = events.iter().skip(self.seen.events).filter_map(|event| match event {
+            Event::Query { name, kind, .. } => Some(format!("asked outside: {name} {kind}")),
+            Event::Connection { to } => Some(format!("a connection to {to}")),
+            other => other.short(),
+        });
+        Ok(late.collect())
+    }
+}
+
+/// Packets that were counted since.
+fn since(before: &[Packet], now: &[Packet]) -> Vec<Packet> {
+    let earlier = |packet: &Packet| {
+        let same = |old: &&Packet| (&old.protocol, old.to, old.port) == (&packet.protocol, packet.to, packet.port);
+        before.iter().find(same).map_or(0, |old| old.count)
+    };
+    let more = |packet: &Packet| Packet { count: packet.count.saturating_sub(earlier(packet)), ..packet.clone() };
+    now.iter().map(more).filter(|packet| packet.count > 0).collect()
+}
+
+/// Whether all that is wrong is that something is missing.
+fn harmless(faults: &[String]) -> bool {
+    faults.iter().all(|fault| {
+        fault.starts_with("this did not arrive")
+            || fault.starts_with("0 records")
+            || fault.starts_with("the kernel refused 0")
+    })
+}
+
+fn not_tried(said: &Said) -> Option<String> {
+    if let Some(why) = &said.not_tried {
+        return Some(why.clone());
+    }
+    let (family, kind, protocol) = said.missing?;
+    // What the agent was told there is none of may be there, and have been kept from it: that is a refusal.
+    let numbers = (AddressFamily::from_raw(family), SocketType::from_raw(kind));
+    let protocol_number = std::num::NonZeroU32::new(protocol).map(Protocol::from_raw);
+    match socket_with(numbers.0, numbers.1, SocketFlags::CLOEXEC, protocol_number) {
+        Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT) => {
+            Some(format!("this kernel has no socket of family {family}, type {kind}, protocol {protocol}"))
+        }
+        _ => None,
+    }
+}

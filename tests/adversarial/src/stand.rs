@@ -1,0 +1,225 @@
+//! Where the agent stands: a real sandbox in the world, with its log and its kernel's counters.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::helper::Helper;
+use crate::host::{self, Host};
+use crate::inside::{MARK_ADDRESS, MARK_PORT, Said, mark_name};
+use crate::policy::AGENT;
+use crate::run::{Options, Place};
+use crate::world::{World, enter, zone};
+
+/// The proxy and the resolver as an agent in a sandbox is told them.
+const SANDBOX: [&str; 2] = ["127.0.0.1:61080", "127.0.0.1:53"];
+/// How long one technique may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An agent where it stands.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    agent: Child,
+    orders: Option<ChildStdin>,
+    /// Ends before the world around it.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    host: Option<Host>,
+    pub(crate) world: World,
+    helper: Helper,
+    place: Place,
+    answers: Receiver<String>,
+    log: Log,
+    guard: Option<u32>,
+    stderr: PathBuf,
+}
+
+/// The audit log, as far as it was read.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    at: u64,
+    records: Vec<Value>,
+}
+
+impl Stand {
+    /// An agent where the options say, under the policy in `artifacts`.
+    pub(crate) fn start(options: &Options<'_>, world: World, artifacts: &Path, work: &Path) -> Result<Stand, String> {
+        let authority = work.join("ca.pem");
+        std::fs::write(&authority, &world.ca_pem).map_err(|error| format!("cannot write a certificate: {error}"))?;
+        let (log, stderr) = (work.join("audit.jsonl"), work.join("agent-stderr"));
+        let said = File::create(&stderr).map_err(|error| format!("cannot write a file: {error}"))?;
+        let (mut command, host) = match options.place {
+            Place::Sandbox => {
+                let mut command = world.on_host(&options.helper);
+                command.arg(&options.outcall).args(["run", "--quiet", "--name", AGENT, "--artifacts"]).arg(artifacts);
+                command.arg("--log").arg(&log).arg("--upstream-ca").arg(&authority);
+                command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--"]);
+                command.args(options.helper.line("agent")).args(SANDBOX);
+                (command, None)
+            }
+            Place::Host => {
+                let host = Host::start(options, &world, artifacts, work, &log)?;
+                let mut command = enter(&options.helper, host.suspect());
+                command.args(options.helper.line("agent")).args(host::PLACES);
+                (command, Some(host))
+            }
+        };
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
+        let mut agent = command.spawn().map_err(|error| format!("the agent does not start: {error}"))?;
+        let orders = agent.stdin.take();
+        let answers = lines(agent.stdout.take().ok_or("no standard output")?);
+        let log = Log { path: log, at: 0, records: Vec::new() };
+        let (helper, place) = (options.helper.clone(), options.place);
+        let mut stand = Stand { agent, orders, host, world, helper, place, answers, log, guard: None, stderr };
+        // A first word, so that everything stands.
+        stand.attempt(0, "")?;
+        stand.guard = match place {
+            Place::Sandbox => stand.process_one(),
+            Place::Host => Some(stand.world.host_pid),
+        };
+        Ok(stand)
+    }
+
+    /// Where this is.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Has the agent try a technique.
+    pub(crate) fn attempt(&mut self, number: u16, id: &str) -> Result<Said, String> {
+        let told = self.orders.as_mut().map(|orders| writeln!(orders, "{number} {id}").and_then(|()| orders.flush()));
+        if !told.is_some_and(|told| told.is_ok()) {
+            return Err(self.gone("takes no orders"));
+        }
+        let line = self.answers.recv_timeout(PATIENCE).map_err(|_| self.gone("does not answer"))?;
+        serde_json::from_str(&line).map_err(|_| format!("the agent says `{line}`"))
+    }
+
+    fn gone(&self, what: &str) -> String {
+        let said = std::fs::read_to_string(&self.stderr).unwrap_or_default();
+        format!("the agent {what}: {}", said.trim())
+    }
+
+    /// Waits until both marks of a technique are in the log; whether they are.
+    pub(crate) fn marked(&mut self, number: u16, until: Instant, moment: Duration) -> Result<bool, String> {
+        loop {
+            self.log.read()?;
+            if self.log.records.iter().filter(|record| mark(record) == Some(number)).count() >= 2 {
+                return Ok(true);
+            }
+            if Instant::now() > until {
+                return Ok(false);
+            }
+            std::thread::sleep(moment);
+        }
+    }
+
+    /// The records since the last time, marks left out.
+    pub(crate) fn take_records(&mut self) -> Result<Vec<Value>, String> {
+        self.log.read()?;
+        Ok(std::mem::take(&mut self.log.records).into_iter().filter(|record| mark(record).is_none()).collect())
+    }
+
+    /// The kernel's counters of refused packets, taken together: on a host those of the bridge as well.
+    pub(crate) fn refused(&self) -> Option<u64> {
+        let mut command = enter(&self.helper, self.guard?);
+        let output = command.args(["nft", "-j", "list", "counters"]).output().ok()?;
+        let listed: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let counters: Vec<&Value> =
+            listed.get("nftables")?.as_array()?.iter().filter_map(|object| object.get("counter")).collect();
+        let named = |name: &str| {
+            let counter = counters.iter().find(|it| it.get("name").and_then(Value::as_str) == Some(name))?;
+            counter.get("packets")?.as_u64()
+        };
+        let bridge = match self.place {
+            Place::Sandbox => 0,
+            Place::Host => named("forged")? + named("between_agents")?,
+        };
+        Some(named("refused")? + bridge)
+    }
+
+    /// Process 1 of the sandbox: the parent of the agent, the grandchild of the process that was started.
+    fn process_one(&self) -> Option<u32> {
+        let supervisor = child(self.agent.id())?;
+        child(supervisor)
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        // The end of its standard input ends the agent, and with it everything around it.
+        drop(self.orders.take());
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            if matches!(self.agent.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.agent.kill();
+        let _ = self.agent.wait();
+    }
+}
+
+impl Log {
+    /// Reads what was appended, whole lines only.
+    fn read(&mut self) -> Result<(), String> {
+        let cannot = |error: std::io::Error| format!("cannot read the audit log: {error}");
+        let mut file = File::open(&self.path).map_err(cannot)?;
+        file.seek(SeekFrom::Start(self.at)).map_err(cannot)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(cannot)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        for line in bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+        {
+            let record: Value =
+                serde_json::from_slice(line).map_err(|error| format!("a line of the audit log: {error}"))?;
+            self.records.push(record);
+        }
+        self.at += whole as u64;
+        Ok(())
+    }
+}
+
+/// Which mark a record is of, if it is one: the refusal of the mark's name or of its datagram.
+fn mark(record: &Value) -> Option<u16> {
+    let at = |pointer: &str| record.pointer(pointer);
+    if let Some(name) = at("/request/dns/query").and_then(Value::as_str) {
+        let number = name.strip_prefix("mark-")?.split('.').next()?.parse().ok()?;
+        return (mark_name(number) == name).then_some(number);
+    }
+    let address = at("/request/network/ip").and_then(Value::as_str)?;
+    let port = at("/request/network/port").and_then(Value::as_u64)?;
+    let is_mark = address == std::net::Ipv4Addr::from(MARK_ADDRESS).to_string();
+    u16::try_from(port).ok().filter(|_| is_mark)?.checked_sub(MARK_PORT)
+}
+
+/// The lines of a stream, read by a thread of their own so that they can be waited for.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The one child of a process.
+fn child(parent: u32) -> Option<u32> {
+    let processes = std::fs::read_dir("/proc").ok()?;
+    processes.flatten().find_map(|entry| {
+        let process: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name, in parentheses, may hold anything; the state and the parent follow (proc_pid_stat(5)).
+        let rest = stat.rsplit_once(") ")?.1;
+        (rest.split(' ').nth(1)?.parse() == Ok(parent)).then_some(process)
+    })
+}

@@ -1,0 +1,18 @@
+//! A null byte within a field.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "null-in-field",
+    family: Family::Http,
+    name: "A null byte within a field",
+    tries: "Ends a field early for readers that stop at a null byte.",
+    danger: "One reader takes it as one thing and the next as another: what was judged is then not what is served.",
+    places: Places::Everywhere,
+    steps: &[Step::Tcp(
+        Named("allowed.test", 80),
+        &[Bytes(b"GET / HTTP/1.1\r\nHost: allowed.test\r\nX-A: a\x00b\r\n\r\n")],
+    )],
+    expect: Expect { asks: &["allowed.test"], refusals: &[refusal("http", "default", "ambiguous_request")], ..NOTHING },
+    on_host: None,
+};

@@ -1,0 +1,18 @@
+//! A length with a sign.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "signed-length",
+    family: Family::Http,
+    name: "A length with a sign",
+    tries: "Writes the length of a body as +4.",
+    danger: "Request smuggling: where the body ends is where the next request begins, and two readers must never differ on it.",
+    places: Places::Everywhere,
+    steps: &[Step::Tcp(
+        Named("allowed.test", 80),
+        &[Bytes(b"POST / HTTP/1.1\r\nHost: allowed.test\r\nContent-Length: +4\r\n\r\nabcd")],
+    )],
+    expect: Expect { asks: &["allowed.test"], refusals: &[refusal("http", "default", "ambiguous_request")], ..NOTHING },
+    on_host: None,
+};

@@ -1,0 +1,15 @@
+//! Two blanks in the request line.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "two-blanks",
+    family: Family::Http,
+    name: "Two blanks in the request line",
+    tries: "Separates the method from the path with two blanks.",
+    danger: "One reader takes it as one thing and the next as another: what was judged is then not what is served.",
+    places: Places::Everywhere,
+    steps: &[Step::Tcp(Named("allowed.test", 80), &[Bytes(b"GET  / HTTP/1.1\r\nHost: allowed.test\r\n\r\n")])],
+    expect: Expect { asks: &["allowed.test"], refusals: &[refusal("http", "default", "ambiguous_request")], ..NOTHING },
+    on_host: None,
+};
