@@ -4,6 +4,7 @@
 //! one on standard output. So the same process serves a whole run, inside a sandbox or not.
 
 use std::io::{self, BufRead, Error, Write};
+use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -62,7 +63,8 @@ fn run() -> io::Result<()> {
     let [how, address, authorities] = words.as_slice() else {
         return Err(Error::other("usage: outcall-load proxy|straight ADDRESS AUTHORITIES"));
     };
-    let address = address.parse().map_err(Error::other)?;
+    // A name is asked for once, as what is measured is not the resolver.
+    let address = address.to_socket_addrs()?.next().ok_or_else(|| Error::other("the name has no address"))?;
     let via = if how == "proxy" { Via::Proxy(address) } else { Via::Straight(address) };
     let route = Route::new(via, Path::new(authorities))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
