@@ -87,6 +87,8 @@ pub struct Meters {
     pub dns_blocked: Count,
     /// Peers of the operator's socket that were refused.
     pub strangers: Count,
+    /// Peers of the agents' socket that were refused as no agents.
+    pub agent_strangers: Count,
     connections: AtomicU64,
 }
 

@@ -57,6 +57,8 @@ reasons! {
     HeadTooLarge, "head_too_large", Agent, "the request's head is larger than the limit";
     AgentTimeout, "agent_timeout", Agent, "the agent was too slow";
     TooManyConnections, "too_many_connections", Agent, "the agent has too many connections open";
+    TooManyRequests, "too_many_requests", Agent, "the agent asks too often";
+    BadRequest, "bad_request", Agent, "the agent asks for what cannot be answered";
     ResolutionFailed, "resolution_failed", Upstream, "the name could not be resolved";
     UpstreamUnreachable, "upstream_unreachable", Upstream, "the upstream could not be reached";
     UpstreamMalformed, "upstream_malformed", Upstream, "the upstream's answer cannot be parsed";

@@ -83,7 +83,7 @@ def serving(programs, home, mode):
         artifacts = str(home / "dist")
         subprocess.run([outcall, "compile", str(rules), "-o", artifacts], check=True, stdout=subprocess.DEVNULL)
         command = [str(programs / "outcalld"), "--artifacts", artifacts, "--socket", path, *dns, "--log", log]
-        command += ["--state-dir", str(home / "state")]
+        command += ["--state-dir", str(home / "state"), "--agent-socket", str(home / "a")]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         try:
             for _ in range(600):

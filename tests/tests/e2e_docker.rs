@@ -11,7 +11,8 @@ const RULES: &str = r#"
 version: "1"
 rules:
   - { id: web, action: allow, condition: 'http.host == "allowed.test"' }
-  - { id: images, action: allow, condition: 'docker.image == "tool:1" && docker.volumes.all(it, it.endsWith(":ro"))' }
+  - { id: tools, action: allow, condition: 'run.tool == "/bin/busybox" && agent.name == "worker"' }
+  - { id: images, action: allow, condition: 'docker.image in ["tool:1", "bare:1"] && docker.volumes.all(it, it.endsWith(":ro"))' }
 "#;
 
 /// Waits until `so` holds, and fails when it never does.
@@ -32,7 +33,9 @@ fn world() -> Option<(Host, Docker)> {
     }
     // The daemon begins without it.
     let mut docker = Docker::place();
-    let host = Host::with_options(RULES, &["--docker-socket", docker.socket().to_str().unwrap()]);
+    let shim = outcall_tests::fixtures::agent::shim().to_str().unwrap();
+    let options = ["--docker-socket", docker.socket().to_str().unwrap(), "--agent-shim", shim];
+    let host = Host::with_options(RULES, &options);
     docker.start(&host);
     docker.import();
     eventually("the engine answers", || connected(&host));
@@ -47,6 +50,21 @@ fn guarded(host: &Host, name: &str) -> bool {
     let list = host.curl("/api/v1/containers");
     let rows = list["data"].as_array().cloned().unwrap_or_default();
     rows.iter().any(|row| row["name"] == name && row["guarded"] == true)
+}
+
+/// Asks with the shim in a container, in which there may be nothing else.
+fn shim(docker: &Docker, container: &str, words: &str) -> (Option<i32>, String) {
+    let output = docker.exec_plain(container, &format!("/usr/local/bin/outcall {words}"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Who a container is told that it is.
+#[track_caller]
+fn named(docker: &Docker, container: &str) -> String {
+    let (status, said) = shim(docker, container, "checkin --json");
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{status:?} {said}"));
+    format!("{} {} {}", told["name"].as_str().unwrap(), told["agent"].as_str().unwrap(), told["kind"].as_str().unwrap())
 }
 
 const ASK: &str = "curl -sS --max-time 8 http://allowed.test/a";
@@ -92,6 +110,29 @@ fn containers_are_guarded_however_they_were_started() {
     assert!(detail.stdout.contains("guarded at port") && detail.stdout.contains("1073741824 bytes"), "{detail}");
     assert!(host.outcall(&["netns", "list"]).stdout.contains("container"));
 
+    // It asks the daemon by its shim, and what it sees of the host it can but read. So does one that has nothing else.
+    assert_eq!(named(&docker, "worker-1"), "worker-1 worker container", "{}", host.said());
+    let made =
+        host.outcall(&["container", "create", "--name", "bare-2", "bare:1", "--", "/bin/busybox", "sleep", "600"]);
+    assert_eq!(made.status, 0, "{made}\n{}", host.said());
+    assert_eq!(named(&docker, "bare-2"), "bare-2 bare container");
+    let allowed = shim(&docker, "worker-1", "exec -- /bin/busybox echo ran");
+    assert_eq!(allowed, (Some(0), "ran\n".to_owned()));
+    let (status, said) = shim(&docker, "bare-2", "exec -- /bin/busybox echo ran");
+    assert!(status == Some(1) && said.contains("Blocked by outcall: default"), "{said}");
+    assert_eq!(docker.exec("worker-1", "echo /run/outcall/*").stdout, "/run/outcall/agent.sock\n");
+    for script in [
+        "echo x >/run/outcall/x",
+        "busybox rm /run/outcall/agent.sock",
+        "busybox mv /run/outcall/agent.sock /run/outcall/x",
+        "echo x >/usr/local/bin/outcall",
+        "busybox chmod 777 /run/outcall/agent.sock",
+    ] {
+        assert_ne!(docker.exec("worker-1", script).status, 0, "{script}");
+    }
+    let created = host.outcall(&["container", "remove", "bare-2", "--force"]);
+    assert_eq!(created.status, 0, "{created}");
+
     // What rules refuse leaves one record each and no container.
     for arguments in [
         &["container", "create", "--name", "w2", "other:1"][..],
@@ -128,6 +169,19 @@ fn containers_are_guarded_however_they_were_started() {
     assert!(inside.stdout.contains("saw GET"), "{inside}\n{}", host.said());
     assert!(!docker.exec("byhand-7", "curl -sS --max-time 3 http://evil.test/").stdout.contains("saw"));
     eventually("it is known by its name", || !host.refusals("byhand").is_empty());
+    // It may be given what those made by commands are given, to read alone; and whoever shares its network is the same agent.
+    let state = host.dir().join("state/docker");
+    let mounts = format!("-v {0}/run:/run/outcall:ro -v {0}/outcall-agent:/usr/local/bin/outcall:ro", state.display());
+    docker.docker(&format!("run -d --name asks-3 --network outcall --dns 10.200.0.1 {mounts} tool:1 /bin/sleep 600"));
+    eventually("it is let in", || guarded(&host, "asks-3"));
+    assert_eq!(named(&docker, "asks-3"), "asks-3 asks container");
+    docker.docker(&format!("run -d --name beside --network container:asks-3 {mounts} tool:1 /bin/sleep 600"));
+    assert_eq!(named(&docker, "beside"), "asks-3 asks container");
+    // One that is on no network of ours is nobody.
+    docker.docker(&format!("run -d --name nobody-here --network none {mounts} tool:1 /bin/sleep 600"));
+    let (status, said) = shim(&docker, "nobody-here", "checkin");
+    assert!(status == Some(1) && said.contains("only agents on the bridge"), "{said}");
+    docker.docker("rm -f beside asks-3 nobody-here");
     // Neither reaches the other.
     let address = docker.address("worker-1");
     assert_ne!(docker.exec("byhand-7", &format!("ping -c 1 -W 1 {address}")).status, 0);
@@ -139,6 +193,8 @@ fn containers_are_guarded_however_they_were_started() {
         ("admin", "--cap-add NET_ADMIN".to_owned()),
         ("hostpid", "--pid host".to_owned()),
         ("socket", format!("-v {}:/s", docker.socket().display())),
+        ("writes", format!("-v {}:/run/outcall", state.join("run").display())),
+        ("above", format!("-v {}:/x:ro", state.display())),
         ("device", "--device /dev/null:/dev/x".to_owned()),
     ] {
         let options = format!("--name {name} --network outcall --dns 10.200.0.1 {options}");
@@ -183,6 +239,8 @@ fn containers_are_guarded_however_they_were_started() {
         let ran = docker.exec("worker-1", &format!("curl -sS --max-time 3 {options}"));
         assert!(ran.status != 0 && ran.stdout.is_empty(), "{options}: {ran}");
     }
+    let (status, said) = shim(&docker, "worker-1", "exec -- /bin/busybox echo ran");
+    assert!(status == Some(5) && said.contains("is it running?"), "nothing is permitted without an answer: {said}");
     // One that comes meanwhile is closed as well.
     docker.docker("run -d --name meanwhile --network outcall --dns 10.200.0.1 tool:1 /bin/sleep 600");
     let ran = docker.exec("meanwhile", "curl -sS --max-time 3 http://93.184.216.34/");
@@ -190,6 +248,9 @@ fn containers_are_guarded_however_they_were_started() {
     assert_eq!(host.world.packets(), packets, "nothing left");
     host.start();
     eventually("both are let in", || guarded(&host, "worker-1") && guarded(&host, "meanwhile"));
+    // The socket of the new daemon is where the old one's was.
+    assert_eq!(named(&docker, "worker-1"), "worker-1 worker container");
+    assert_eq!(shim(&docker, "worker-1", "exec -- /bin/busybox echo ran").0, Some(0));
     assert!(docker.exec("worker-1", ASK).stdout.contains("saw GET"));
 
     // The engine ends and comes back: everything else goes on meanwhile.

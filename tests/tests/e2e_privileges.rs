@@ -75,6 +75,9 @@ fn check_works(host: &Host, name: &str) {
         let ran = host.outcall(arguments);
         assert_eq!(ran.status, 0, "{arguments:?}: {ran}\n{}", host.said());
     };
+    let socket = host.agent_socket();
+    let checkin = host.agent_sh(&agent, &format!("outcall-agent --socket {} checkin --json", socket.display()));
+    assert!(checkin.stdout.contains(&format!("\"name\":\"{name}\"")), "{checkin}\n{}", host.said());
     // By the operator's command, which has the daemon read its directory, and by the signal.
     host.compile(OTHER);
     done(&["rules", "reload", "--artifacts"]);

@@ -1,14 +1,16 @@
-//! The description of the operator's API is what the table of endpoints and the types of the bodies say.
+//! The descriptions of the operator's and the agents' API are what the table of endpoints and the types of the bodies say.
 #![cfg(test)]
 
-use outcall_schema::api::{ENDPOINTS, Takes, openapi};
+use outcall_schema::api::{Door, ENDPOINTS, Takes, openapi};
 use outcall_tests::golden;
 use serde_json::{Value, json};
 
 #[test]
 fn what_is_served_is_what_the_types_say() {
-    let text = format!("{:#}\n", openapi::document());
-    golden::check_file(&golden::directory().join("schema/openapi.json"), &text);
+    for (door, file) in [(Door::Operator, "schema/openapi.json"), (Door::Agents, "schema/openapi-agents.json")] {
+        let text = format!("{:#}\n", openapi::document(door));
+        golden::check_file(&golden::directory().join(file), &text);
+    }
 }
 
 /// A validator of a schema of the document, which may refer to the others.
@@ -19,9 +21,11 @@ fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
 
 #[test]
 fn every_endpoint_is_described_and_every_schema_can_be_used() {
-    let document = openapi::document();
-    assert_eq!(document["paths"].as_object().map(serde_json::Map::len), Some(ENDPOINTS.len()));
+    let (operators, agents) = (openapi::document(Door::Operator), openapi::document(Door::Agents));
+    let paths = [&operators, &agents].map(|document| document["paths"].as_object().map_or(0, serde_json::Map::len));
+    assert_eq!(paths.iter().sum::<usize>(), ENDPOINTS.len());
     for row in ENDPOINTS {
+        let document = if row.door() == Door::Agents { &agents } else { &operators };
         let operation = &document["paths"][row.path][row.method.name().to_ascii_lowercase()];
         assert_eq!(operation["summary"], row.summary, "{}", row.path);
         assert_eq!(operation["requestBody"].is_object(), row.takes != Takes::Nothing, "{}", row.path);
@@ -31,7 +35,7 @@ fn every_endpoint_is_described_and_every_schema_can_be_used() {
             let named = response["$ref"].as_str().and_then(|name| document.pointer(name.trim_start_matches('#')));
             let response = named.unwrap_or(response);
             for (_, content) in response["content"].as_object().expect("an answer has content") {
-                validator(&document, &content["schema"]);
+                validator(document, &content["schema"]);
                 assert!(!response["description"].as_str().unwrap_or_default().is_empty(), "{} {status}", row.path);
             }
         }
@@ -40,11 +44,12 @@ fn every_endpoint_is_described_and_every_schema_can_be_used() {
 
 #[test]
 fn bodies_are_refused_by_the_description_as_by_the_api() {
-    let document = openapi::document();
+    let (operators, agents) = (openapi::document(Door::Operator), openapi::document(Door::Agents));
     let body = |path: &str| {
+        let document = if path.starts_with("/v1/") { &agents } else { &operators };
         let schema = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
         assert!(schema.is_object(), "{path}");
-        validator(&document, schema)
+        validator(document, schema)
     };
     let evaluate = body("/api/v1/rule/evaluate");
     assert!(evaluate.is_valid(&json!({"context": {"http": {"host": "a"}, "network": {"port": 1}}, "layer": "http"})));
@@ -60,6 +65,17 @@ fn bodies_are_refused_by_the_description_as_by_the_api() {
     assert!(attach.is_valid(&json!({"name": "web-1"})));
     for wrong in [json!({}), json!({"name": ""}), json!({"name": "a/b"}), json!({"name": "a", "x": 1})] {
         assert!(!attach.is_valid(&wrong), "{wrong}");
+    }
+    let check = body("/v1/permissions/check");
+    assert!(check.is_valid(&json!({"action_type": "shell_exec", "target": "git", "metadata": {"args": ["push"]}})));
+    for wrong in [
+        json!({"target": "git"}),
+        json!({"action_type": "shell", "target": "git"}),
+        json!({"action_type": "shell_exec", "target": ""}),
+        json!({"action_type": "shell_exec", "target": "git", "metadata": []}),
+        json!({"action_type": "shell_exec", "target": "git", "agent": "other"}),
+    ] {
+        assert!(!check.is_valid(&wrong), "{wrong}");
     }
     let test = body("/api/v1/dns/test");
     assert!(test.is_valid(&json!({"name": "a"})) && !test.is_valid(&json!({"record_type": "A"})));

@@ -40,7 +40,7 @@ fn said(command: &mut Command) -> String {
 fn built(script: &str, to: &Path) -> PathBuf {
     let from = binary("outcalld").parent().unwrap().to_owned();
     let mut command = Command::new("timeout");
-    command.arg("120").arg(root().join(script)).arg("--from").arg(from).arg("--to").arg(to);
+    command.arg("600").arg(root().join(script)).arg("--from").arg(from).arg("--to").arg(to);
     let path = PathBuf::from(said(&mut command).trim());
     assert!(path.is_file(), "{}", path.display());
     path
@@ -89,7 +89,7 @@ fn every_setting_is_on_its_page_and_in_the_example_with_its_default() {
     assert_eq!(in_example.keys().collect::<Vec<_>>(), settings.keys().collect::<Vec<_>>(), "packaging/outcalld.toml");
     for (name, default) in settings.iter().filter_map(|(name, default)| Some((name, default.as_ref()?))) {
         assert_eq!(&on_page[name], default, "{name} in docs/configuration.md");
-        if name != "log" {
+        if name != "log" && name != "agent_shim" {
             assert_eq!(&in_example[name], default, "{name} in packaging/outcalld.toml");
         }
     }
@@ -144,6 +144,7 @@ fn the_debian_package_installs_and_what_it_installs_runs() {
     for path in [
         "./usr/bin/outcall",
         "./usr/bin/outcalld",
+        "./usr/bin/outcall-agent",
         "./usr/lib/systemd/system/outcalld.service",
         "./usr/lib/systemd/system/outcall-closed.service",
         "./usr/lib/sysusers.d/outcall.conf",
@@ -173,6 +174,7 @@ fn the_debian_package_installs_and_what_it_installs_runs() {
             dpkg --no-triggers --install /outcall.deb >&2
             outcall --version
             outcalld --version
+            outcall-agent --version
             getent group outcall
             dpkg --verify outcall
             outcalld --config /etc/outcall/outcalld.toml 2>&1 | grep -e --dns-upstream
@@ -190,8 +192,32 @@ fn the_debian_package_installs_and_what_it_installs_runs() {
     let said = said(&mut command);
     let lines: Vec<&str> = said.lines().collect();
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(lines[..2], [format!("outcall {version}"), format!("outcalld {version}")], "{said}");
-    assert!(lines[2].starts_with("outcall:") && said.contains("--dns-upstream"), "{said}");
+    let programs = ["outcall", "outcalld", "outcall-agent"].map(|name| format!("{name} {version}"));
+    assert_eq!(lines[..3], programs, "{said}");
+    assert!(lines[3].starts_with("outcall:") && said.contains("--dns-upstream"), "{said}");
+}
+
+/// Containers of agents have any C library or none.
+#[test]
+fn the_shim_runs_where_there_is_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let shim = outcall_tests::fixtures::agent::shim();
+    std::fs::copy(shim, directory.path().join("shim")).unwrap();
+    let mut command = Command::new("timeout");
+    command.args(["20", "unshare"]);
+    if !is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "chroot"]).arg(directory.path());
+    let mut without = Command::new("timeout");
+    without.args(command.get_args()).args(["/shim", "checkin"]);
+    assert_eq!(
+        said(command.args(["/shim", "--version"])).trim(),
+        format!("outcall-agent {}", env!("CARGO_PKG_VERSION"))
+    );
+    let output = without.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(5) && error.contains("is it running?"), "{error}");
 }
 
 #[test]
@@ -215,7 +241,7 @@ fn the_image_has_all_that_its_programs_need() {
     assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{sum}"));
     said(Command::new("tar").arg("-xf").arg(whole.join("layer.tar")).arg("-C").arg(&layer));
     assert!(!layer.join("bin/sh").exists() && !layer.join("usr/bin/sh").exists());
-    for program in ["/usr/bin/outcall", "/usr/bin/outcalld", "/usr/sbin/nft"] {
+    for program in ["/usr/bin/outcall", "/usr/bin/outcalld", "/usr/bin/outcall-agent", "/usr/sbin/nft"] {
         let mut command = Command::new("timeout");
         command.args(["20", "unshare"]);
         if !is_root() {

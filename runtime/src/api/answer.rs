@@ -39,11 +39,11 @@ pub(super) fn document(content_type: &'static str, text: impl Into<Vec<u8>>) -> 
 }
 
 /// An answer in bytes. `HEAD` gets no body.
-pub(super) fn whole(method: &str, status: u16, content_type: &str, body: &[u8], allow: &str) -> Vec<u8> {
+pub(super) fn whole(method: &str, status: u16, content_type: &str, body: &[u8], headers: &str) -> Vec<u8> {
     // Each document ends in a line break, for those who read it in a terminal.
     let ending: &[u8] = if body.ends_with(b"\n") { b"" } else { b"\n" };
     let mut answer = format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{headers}Cache-Control: no-store\r\nConnection: close\r\n\r\n",
         phrase(status),
         body.len() + ending.len(),
     )
@@ -59,8 +59,10 @@ pub(super) fn whole(method: &str, status: u16, content_type: &str, body: &[u8], 
 pub(super) fn failure(method: &str, failure: &Failure) -> Vec<u8> {
     // Strings cannot fail to serialise.
     let body = serde_json::to_vec(&ApiResponse::<Value>::failed(failure.why.clone())).unwrap_or_default();
-    let allow = failure.allow.map(|method| format!("Allow: {}\r\n", method.name())).unwrap_or_default();
-    whole(method, failure.status, JSON_TYPE, &body, &allow)
+    let allow = failure.allow.map(|method| format!("Allow: {}\r\n", method.name()));
+    let later = failure.retry_after_secs.map(|seconds| format!("Retry-After: {seconds}\r\n"));
+    let headers: String = allow.into_iter().chain(later).collect();
+    whole(method, failure.status, JSON_TYPE, &body, &headers)
 }
 
 /// RFC 9110, section 15.
@@ -76,6 +78,7 @@ fn phrase(status: u16) -> &'static str {
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         _ => "Internal Server Error",

@@ -54,11 +54,17 @@ pub(super) struct Failure {
     pub(super) why: String,
     /// The method that the path is asked with.
     pub(super) allow: Option<Method>,
+    /// When to ask again, where that can help.
+    pub(super) retry_after_secs: Option<u64>,
 }
 
 impl Failure {
     pub(super) fn new(status: u16, why: impl Into<String>) -> Failure {
-        Failure { status, why: why.into(), allow: None }
+        Failure { status, why: why.into(), allow: None, retry_after_secs: None }
+    }
+
+    pub(super) fn later(seconds: u64, why: impl Into<String>) -> Failure {
+        Failure { retry_after_secs: Some(seconds), ..Failure::new(429, why) }
     }
 
     pub(super) fn other_method(method: Method) -> Failure {

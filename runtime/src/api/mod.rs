@@ -1,12 +1,13 @@
-//! Serves the operator's API over a unix socket: one request a connection, each answered in JSON.
+//! Serves the operator's API over a unix socket: one request a connection, each answered in JSON. That of agents, with a socket
+//! of its own, is in [`agents`].
 //!
 //! The reader of heads is the proxy's, so what has two readings is refused here as well, and every refusal is answered in
 //! the same envelope. Invariant: no agent reaches this. Its view of the file system does not have the socket, and who
 //! lives in a process namespace below ours is refused whatever way it found (see `api::peer`).
 
+pub mod agents;
 mod answer;
 mod ca;
-
 mod events;
 mod host;
 mod hosted;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outcall_schema::api::agents::Agent;
-use outcall_schema::api::{Endpoint, JSON_TYPE, METRICS_TYPE, Route, Takes, route};
+use outcall_schema::api::{Door, Endpoint, JSON_TYPE, METRICS_TYPE, Route, Takes, route};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
@@ -201,7 +202,7 @@ impl Api {
             let head = timeout(patience, message::head(&mut reader)).await.map_err(|_| late())??;
             method.clone_from(&head.method);
             let path = head.path.clone();
-            let (endpoint, id) = match route(&head.method, &path) {
+            let (endpoint, id) = match route(Door::Operator, &head.method, &path) {
                 Route::To(endpoint, id) => (endpoint, id),
                 Route::OtherMethod(_) if path == RULE_TEST => return Err(Failure::new(404, NO_RULE_TEST).into()),
                 Route::OtherMethod(method) => return Err(Failure::other_method(method).into()),
@@ -280,6 +281,8 @@ impl Api {
             Endpoint::Events => events::follow(self),
             Endpoint::Metrics | Endpoint::MetricsUsual => document(METRICS_TYPE, metrics::text(self).await),
             Endpoint::OpenApi => document(JSON_TYPE, OPENAPI),
+            // No request goes there by this socket.
+            Endpoint::AgentCheckin | Endpoint::AgentCheck => Err(Failure::new(404, "there is no such path")),
         }
     }
 
@@ -351,6 +354,8 @@ const fn changes(endpoint: Endpoint) -> bool {
         | Endpoint::Events
         | Endpoint::Metrics
         | Endpoint::MetricsUsual
-        | Endpoint::OpenApi => false,
+        | Endpoint::OpenApi
+        | Endpoint::AgentCheckin
+        | Endpoint::AgentCheck => false,
     }
 }

@@ -9,7 +9,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use outcall_schema::api::GROUP;
-use rustix::net::sockopt::socket_peercred;
 
 use crate::sys::peer;
 
@@ -65,23 +64,23 @@ fn number_of(groups: &str, name: &str) -> Option<u32> {
 
 /// What the kernel says of whoever connected, for the log.
 pub(super) fn who(stream: impl AsFd) -> Vec<(&'static str, i64)> {
-    let Ok(peer) = socket_peercred(&stream) else { return Vec::new() };
-    vec![("uid", i64::from(peer.uid.as_raw())), ("pid", i64::from(peer.pid.as_raw_nonzero().get()))]
+    let Ok(peer) = peer::credentials(&stream) else { return Vec::new() };
+    vec![("uid", i64::from(peer.uid)), ("pid", i64::from(peer.pid))]
 }
 
 /// Looks at who connected. `operators` is the group whose members may ask.
 pub(super) fn check(stream: impl AsFd, operators: Option<u32>) -> Result<Peer, Stranger> {
-    let credentials = socket_peercred(&stream).map_err(|error| Stranger::Unknown(error.into()))?;
+    let credentials = peer::credentials(&stream).map_err(Stranger::Unknown)?;
     let user = credentials.uid;
-    let known = user.is_root() || user == rustix::process::geteuid();
-    if !known && !member(&stream, credentials.gid.as_raw(), operators)? {
+    let known = user == 0 || user == rustix::process::geteuid().as_raw();
+    if !known && !member(&stream, credentials.gid, operators)? {
         return Err(Stranger::User { group: operators.is_some() });
     }
     // The number of a process that has ended may be another's by now; the descriptor is still of the one that connected.
     let process = peer::process(&stream).map_err(Stranger::Unknown)?;
     let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
     let said = std::fs::read_to_string(path).map_err(Stranger::Unknown)?;
-    let peer = Peer { uid: user.as_raw(), pid: credentials.pid.as_raw_nonzero().get() };
+    let peer = Peer { uid: user, pid: credentials.pid };
     if lives_here(&said) { Ok(peer) } else { Err(Stranger::Place) }
 }
 

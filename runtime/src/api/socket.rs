@@ -88,9 +88,23 @@ impl Place {
         let group = Some(rustix::fs::Gid::from_raw(group));
         rustix::fs::chownat(rustix::fs::CWD, &self.path, None, group, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
             .map_err(failed)?;
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP;
-        rustix::fs::chmodat(rustix::fs::CWD, &self.path, mode, rustix::fs::AtFlags::empty()).map_err(failed)?;
+        self.set_mode(Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)?;
         Ok(socket)
+    }
+
+    /// Takes the place for everybody: 0666. Who may ask is then for those who serve to say.
+    ///
+    /// # Errors
+    /// See [`SocketError`].
+    pub fn bind_for_all(&self) -> Result<Socket, SocketError> {
+        let socket = self.bind()?;
+        self.set_mode(Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH)?;
+        Ok(socket)
+    }
+
+    fn set_mode(&self, mode: Mode) -> Result<(), SocketError> {
+        let changed = rustix::fs::chmodat(rustix::fs::CWD, &self.path, mode, rustix::fs::AtFlags::empty());
+        changed.map_err(|error| SocketError::Failed { path: self.path.clone(), error: error.into() })
     }
 
     /// Takes the place. A socket that an `outcalld` left behind when it was killed is replaced.
@@ -137,12 +151,13 @@ impl Place {
 }
 
 /// Waits until no other looks at the places in this directory. Whoever does is done within microseconds; one that is not
-/// does it to be in the way.
+/// does it to be in the way, as agents who see the directory could, and is not heeded.
 fn alone(directory: &fs::File) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match flock(directory, FlockOperation::NonBlockingLockExclusive) {
             Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(rustix::io::Errno::AGAIN) => return Ok(()),
             locked => return Ok(locked?),
         }
     }
@@ -214,6 +229,22 @@ mod tests {
         let _socket = Place::find(&path).unwrap().bind_for(group).unwrap();
         let found = fs::metadata(&path).unwrap();
         assert_eq!((found.permissions().mode() & 0o7777, found.gid()), (0o660, group));
+    }
+
+    #[test]
+    fn a_place_for_all_can_be_connected_to_by_all_whatever_the_mask() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let _socket = Place::find(&path).unwrap().bind_for_all().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o666);
+    }
+
+    #[test]
+    fn whoever_locks_the_directory_for_good_is_not_heeded() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = fs::File::open(directory.path()).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        Place::find(&directory.path().join("s")).unwrap().bind().unwrap();
     }
 
     #[test]

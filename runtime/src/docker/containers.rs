@@ -161,7 +161,7 @@ impl Docker {
             v6: net.ipam.config.iter().any(|pool| pool.subnet.contains(':')),
             gateway: self.gate.network.v4.gateway(),
             proxy_url: &self.proxy_url(),
-            trust: &self.trust,
+            given: &self.given,
             trust_variables: &self.trust_variables,
         };
         let path = format!("/containers/create?name={}", wanted.name);

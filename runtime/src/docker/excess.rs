@@ -18,8 +18,8 @@ pub(super) struct Protected {
 }
 
 impl Protected {
-    /// Protects these paths with all that is below them, and what leads to them; `own` are files of ours that agents are
-    /// given to read.
+    /// Protects these paths with all that is below them, and what leads to them; `own` is what of ours agents are given to
+    /// read, and nothing below or above it.
     pub(super) fn new(paths: impl IntoIterator<Item = PathBuf>, own: Vec<PathBuf>) -> Protected {
         let system = ["/proc", "/sys", "/dev", "/run/docker.sock", "/run/docker", "/run/containerd"].map(PathBuf::from);
         let trees = paths.into_iter().chain(system).flat_map(|path| [resolved(&path), path]).collect();

@@ -3,6 +3,7 @@
 //! - [`Docker`] is asked by the operator: for networks in `networks`, for containers in `containers`.
 //! - `follow` hears of containers that come and go, and `adopt` says of each whether it is an agent, and ties it to its port.
 //! - `wanted`, `image` and `excess` say what may be asked for, and what is more than an agent may have.
+//! - `given` is what containers see of the host: where they ask the daemon, and what they trust.
 //! - `engine` and `inspected` are how the engine is asked and what it answers.
 //!
 //! Invariant: a container reaches nothing before it was looked at and its port is known to the kernel. What the engine does
@@ -13,16 +14,15 @@ mod containers;
 mod engine;
 mod excess;
 mod follow;
+pub mod given;
 mod image;
 mod inspected;
 mod networks;
 mod wanted;
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use outcall_schema::api::docker;
@@ -33,8 +33,7 @@ use self::excess::Protected;
 use crate::audit::{Audit, Notice};
 use crate::host::agents::{AGENTS, Agents};
 use crate::host::gate::Gate;
-use crate::intercept::Trust;
-use crate::intercept::trust::{self, BUNDLE, TRUSTSTORE};
+use crate::intercept::{Trust, trust};
 use crate::state::StateDir;
 
 /// Where the engine serves unless somebody says otherwise.
@@ -57,6 +56,8 @@ pub struct Options {
     pub protected: Vec<PathBuf>,
     /// What containers trust, where TLS is looked into.
     pub trust: Option<Trust>,
+    /// The program that they ask the daemon with.
+    pub shim: Option<Vec<u8>>,
 }
 
 /// The containers of a host.
@@ -67,7 +68,8 @@ pub struct Docker {
     audit: Audit,
     state: StateDir,
     paths: Vec<PathBuf>,
-    trust: Vec<(PathBuf, &'static str)>,
+    /// What of the host they see, and where.
+    given: Vec<(PathBuf, &'static str)>,
     trust_variables: Vec<(&'static str, OsString)>,
     known: Mutex<Known>,
     /// One container is looked at or changed at a time.
@@ -90,9 +92,9 @@ impl Docker {
     /// # Errors
     /// The files cannot be written.
     pub fn new(options: Options) -> io::Result<Docker> {
-        let Options { socket, gate, audit, state, directory, protected, trust } = options;
-        let files = trust.map(|trust| write_trust(&directory, &trust)).transpose()?.unwrap_or_default();
-        let trust_variables = if files.is_empty() { Vec::new() } else { trust::environment(|_| None) };
+        let Options { socket, gate, audit, state, directory, protected, trust, shim } = options;
+        let given = given::write(&directory, trust.as_ref(), shim.as_deref())?;
+        let trust_variables = if trust.is_some() { trust::environment(|_| None) } else { Vec::new() };
         let paths = protected.into_iter().chain([socket.clone(), directory]).collect();
         let known = Known { error: Some("it was not asked yet".to_owned()), ..Known::default() };
         Ok(Docker {
@@ -101,7 +103,7 @@ impl Docker {
             audit,
             state,
             paths,
-            trust: files,
+            given,
             trust_variables,
             known: Mutex::new(known),
             one: Lock::default(),
@@ -124,7 +126,7 @@ impl Docker {
 
     fn protected(&self) -> Protected {
         let paths = self.paths.iter().cloned().chain(self.known().root);
-        Protected::new(paths, self.trust.iter().map(|(path, _)| path.clone()).collect())
+        Protected::new(paths, self.given.iter().map(|(path, _)| path.clone()).collect())
     }
 
     fn keep(&self, agents: &Agents) -> io::Result<()> {
@@ -134,27 +136,4 @@ impl Docker {
     fn notice(&self, event: &'static str) -> Notice {
         Notice::new("docker", event, self.gate.policy.load().digest())
     }
-}
-
-/// Writes the files of what is trusted to where containers get them from. Those that run see the ones that were there.
-fn write_trust(directory: &Path, trust: &Trust) -> io::Result<Vec<(PathBuf, &'static str)>> {
-    let directory = fs::canonicalize(directory)?.join("docker");
-    match fs::DirBuilder::new().mode(0o755).create(&directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let mut files = Vec::new();
-    for (name, content, inside) in
-        [("ca-bundle.pem", trust.bundle(), BUNDLE), ("truststore.p12", trust.truststore(), TRUSTSTORE)]
-    {
-        let (path, next) = (directory.join(name), directory.join(format!("{name}.next")));
-        if fs::read(&path).ok().as_deref() != Some(content) {
-            let _ = fs::remove_file(&next);
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&next)?;
-            io::Write::write_all(&mut file, content)?;
-            fs::rename(&next, &path)?;
-        }
-        files.push((path, inside));
-    }
-    Ok(files)
 }

@@ -29,7 +29,7 @@ impl Docker {
     }
 
     pub(super) fn proxy_url(&self) -> String {
-        format!("http://{}:{}", self.gate.network.v4.gateway(), self.gate.network.proxy_port)
+        self.gate.network.proxy_url()
     }
 
     /// Those on our bridge.

@@ -61,8 +61,8 @@ pub(super) struct Place<'a> {
     pub(super) v6: bool,
     pub(super) gateway: Ipv4Addr,
     pub(super) proxy_url: &'a str,
-    /// Files that it trusts, from where on the host to where inside.
-    pub(super) trust: &'a [(PathBuf, &'static str)],
+    /// What of the host it sees, and where; see [`super::given`].
+    pub(super) given: &'a [(PathBuf, &'static str)],
     pub(super) trust_variables: &'a [(&'static str, OsString)],
 }
 
@@ -146,8 +146,8 @@ impl Wanted {
         }
         env.extend(self.env.iter().cloned());
         let mut mounts: Vec<Value> = self.mounts.iter().map(Bind::body).collect();
-        let files = place.trust.iter();
-        mounts.extend(files.map(|(from, to)| mount("bind", &from.display().to_string(), to, false)));
+        let given = place.given.iter();
+        mounts.extend(given.map(|(from, to)| mount("bind", &from.display().to_string(), to, false)));
         let agent = place.agent;
         let mac = mac_text(agent.mac);
         let mut addresses = json!({ "IPv4Address": agent.v4.to_string() });
@@ -280,7 +280,7 @@ mod tests {
             v6: true,
             gateway: Ipv4Addr::new(10, 200, 0, 1),
             proxy_url: "http://10.200.0.1:8080",
-            trust: &[("/var/lib/outcall/docker/ca-bundle.pem".into(), "/run/outcall/ca-bundle.pem")],
+            given: &[("/var/lib/outcall/docker/run".into(), "/run/outcall")],
             trust_variables: &[("SSL_CERT_FILE", "/run/outcall/ca-bundle.pem".into())],
         });
         let host = &body["HostConfig"];

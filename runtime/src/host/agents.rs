@@ -197,10 +197,11 @@ impl Agents {
     }
 }
 
-/// Which agent an address is. Reading takes no lock.
+/// Which agent an address is, and which agents there are. Reading takes no lock.
 #[derive(Debug, Default)]
 pub struct Directory {
     by_address: ArcSwap<HashMap<IpAddr, Arc<str>>>,
+    agents: ArcSwap<Agents>,
 }
 
 impl Directory {
@@ -214,6 +215,12 @@ impl Directory {
             by_address.extend(agent.addresses().map(|address| (address, Arc::clone(name))));
         }
         self.by_address.store(Arc::new(by_address));
+        self.agents.store(Arc::new(agents.clone()));
+    }
+
+    /// The agents that there are.
+    pub fn agents(&self) -> Arc<Agents> {
+        self.agents.load_full()
     }
 
     /// The agent at an address, as rules see it.

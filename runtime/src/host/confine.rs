@@ -89,9 +89,9 @@ fn reached(options: &Options) -> Vec<Reached> {
     reached.extend(find_nft().ok().map(|nft| (nft, run)));
     reached.extend(policies(&options.artifacts).into_iter().map(|path| (path, read)));
     reached.extend(options.secrets.directory.clone().map(|path| (path, read)));
-    if let Some(directory) = options.socket.as_deref().map(directory) {
-        reached.push((directory, read | AccessFs::MakeSock | AccessFs::RemoveFile));
-    }
+    // They are bound already, and removed at the end.
+    let sockets = options.socket.as_deref().into_iter().chain([options.agent_socket.as_path()]);
+    reached.extend(sockets.map(|socket| (directory(socket), read | AccessFs::RemoveFile)));
     if options.secrets.named.iter().any(|(_, source)| matches!(source, Source::Command(_))) {
         // Programs of the operator's choice need what nobody here knows; what they give would be missing otherwise.
         reached.push((PathBuf::from("/"), run));

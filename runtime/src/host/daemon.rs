@@ -20,13 +20,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::agents::{AGENTS, Agent, Agents, Origin};
 use super::bridge::{self, BridgeError};
+use super::callers::Callers;
 use super::confine::{self, Guard};
+use super::doors::{self, Doors};
 use super::gate::{Gate, GateError, Look};
 use super::network::Network;
 use super::notify::Manager;
 use super::operator::Operator;
 
-use crate::api::{self, Api, Place, Socket, SocketError};
+use crate::api::agents::AgentApi;
+use crate::api::{self, Api, SocketError};
 use crate::audit::{Audit, Notice};
 use crate::dial::Dialer;
 use crate::direct::Direct;
@@ -63,6 +66,10 @@ pub struct Options {
     pub trust_keys: Vec<PathBuf>,
     /// Where the operator's API is served; nowhere when absent.
     pub socket: Option<PathBuf>,
+    /// Where agents are answered.
+    pub agent_socket: PathBuf,
+    /// What containers get as the shim; the one beside this program when absent.
+    pub agent_shim: Option<PathBuf>,
     /// Where the last policies and the agents are remembered.
     pub state: PathBuf,
     /// The agents' network.
@@ -106,9 +113,17 @@ pub enum DaemonError {
     /// A key that policies must be signed by is none.
     #[error("{0}")]
     Trust(String),
-    /// The operator's socket.
+    /// The operator's socket, or that of agents.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// What containers would get to ask with.
+    #[error("cannot give containers the shim {}: {error}", path.display())]
+    Shim {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The bridge.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
@@ -139,7 +154,7 @@ pub enum DaemonError {
     },
 }
 
-fn system(step: &'static str) -> impl Fn(io::Error) -> DaemonError {
+pub(super) fn system(step: &'static str) -> impl Fn(io::Error) -> DaemonError {
     move |error| DaemonError::System { step, error }
 }
 
@@ -164,7 +179,9 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
 /// What the daemon opens before it gives up the rights for it. The kernel is closed by then.
 struct Begun {
     state: StateDir,
-    socket: Option<Socket>,
+    doors: Doors,
+    /// What containers ask with.
+    shim: Option<Vec<u8>>,
     log: Option<File>,
     interception: Option<Interception>,
     trust: Trust,
@@ -194,8 +211,7 @@ impl Begun {
         };
         let roots = roots.map_err(|error| DaemonError::Resolvers(error.to_string()))?;
         let log = options.log.as_deref().map(Audit::open).transpose().map_err(system("open the log"))?;
-        let socket =
-            options.socket.as_deref().map(|path| Place::find(path).and_then(|place| bound(&place))).transpose()?;
+        let (doors, shim) = (Doors::open(options)?, doors::shim(options)?);
         privilege::keep_network().map_err(system("keep the rights over the network and no others"))?;
         let guard = confine::to_own_files(options)
             .map_err(|error| system("confine itself to its files")(io::Error::other(error)))?;
@@ -207,7 +223,7 @@ impl Begun {
             Guard::None => eprintln!("outcalld: this kernel has no Landlock; its user's permissions alone confine it"),
         }
         filter::install().map_err(system("filter system calls"))?;
-        Ok(Begun { state, socket, log, interception, trust, roots, trusted })
+        Ok(Begun { state, doors, shim, log, interception, trust, roots, trusted })
     }
 }
 
@@ -240,14 +256,6 @@ impl Listeners {
     }
 }
 
-/// Takes the operator's socket, for members of the group as well where there is one.
-fn bound(place: &Place) -> Result<Socket, SocketError> {
-    match api::group() {
-        Some(group) => place.bind_for(group),
-        None => place.bind(),
-    }
-}
-
 /// The running daemon.
 pub struct Daemon {
     options: Options,
@@ -260,7 +268,7 @@ pub struct Daemon {
     resolver: Resolver,
     pub(super) docker: Option<Docker>,
     manager: Manager,
-    socket: Option<Socket>,
+    doors: Doors,
     state: StateDir,
     loading: Mutex<()>,
     ready: AtomicBool,
@@ -269,7 +277,7 @@ pub struct Daemon {
 impl Daemon {
     /// Makes the bridge, binds, and only then opens what the policy opens.
     async fn start(options: Options, begun: Begun) -> Result<(Arc<Daemon>, Listeners), DaemonError> {
-        let Begun { state, socket, log, interception, trust, roots, trusted } = begun;
+        let Begun { state, doors, shim, log, interception, trust, roots, trusted } = begun;
         let network = options.network.clone();
         let manager = Manager::find(|name| std::env::var_os(name));
         let agents = remembered(&state, &network)?;
@@ -289,7 +297,7 @@ impl Daemon {
         gate.settle().await;
         let listeners = Listeners::bind(&network)?;
         let gate = Arc::new(gate);
-        let docker = docker(&options, &gate, &audit, &state, trusted)?;
+        let docker = docker(&options, &gate, &audit, &state, trusted, shim)?;
         let daemon = Daemon {
             options,
             trust: Arc::new(trust),
@@ -301,7 +309,7 @@ impl Daemon {
             resolver,
             docker,
             manager,
-            socket,
+            doors,
             state,
             loading: Mutex::default(),
             ready: AtomicBool::new(false),
@@ -391,8 +399,12 @@ impl Daemon {
         let policy = Arc::clone(&self.gate.policy);
         let dialer = self.dialer.clone();
         let resolver = self.resolver.clone();
-        let dns_listening = listeners.udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let dns_listening: Vec<SocketAddr> =
+            listeners.udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let proxy_listening = listeners.proxy.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let proxy_url = self.gate.network.proxy_url();
+        let callers = Box::new(Callers(Arc::clone(&self.gate)));
+        let of_agents = AgentApi::new(Arc::clone(&policy), self.audit.clone(), callers, &dns_listening, proxy_url);
         let api = Api::new(Arc::clone(&policy), self.audit.clone(), resolver.clone())
             .listening(dns_listening, proxy_listening)
             .intercepting(self.interception.clone());
@@ -437,7 +449,17 @@ impl Daemon {
                 }
             });
         }
-        if let Some(socket) = &self.socket {
+        for socket in &self.doors.agents {
+            let listener = socket.listener().map_err(system("share the agents' socket"))?;
+            let (api, stop) = (of_agents.clone(), until(stopping.clone()));
+            serving.spawn(async move {
+                tokio::select! {
+                    ended = api::agents::serve(listener, api) => ended,
+                    () = stop => Ok(()),
+                }
+            });
+        }
+        if let Some(socket) = &self.doors.operator {
             let listener = socket.listener().map_err(system("share the socket"))?;
             let api = api.operated_by(api::group()).of_host(Arc::new(Operator(Arc::clone(self))));
             let stop = until(stopping.clone());
@@ -714,12 +736,14 @@ fn docker(
     audit: &Audit,
     state: &StateDir,
     trust: Option<intercept::Trust>,
+    shim: Option<Vec<u8>>,
 ) -> Result<Option<Docker>, DaemonError> {
     let Some(socket) = &options.docker else { return Ok(None) };
     // Whoever can write there changes the policy or the guard, and whoever can read there knows its secrets.
     let beside = |path: &PathBuf| path.parent().filter(|parent| *parent != std::path::Path::new("")).map(PathBuf::from);
     let authority = options.authority.iter().map(|files| files.key().to_owned());
-    let protected = options.socket.iter().filter_map(beside).chain([options.artifacts.clone()]);
+    let sockets = options.socket.iter().chain([&options.agent_socket]);
+    let protected = sockets.filter_map(beside).chain([options.artifacts.clone()]);
     let protected = protected.chain(options.trust_keys.iter().cloned()).chain(options.log.clone());
     let protected = protected.chain(authority).chain(options.secrets.directory.clone());
     let docker = Docker::new(docker::Options {
@@ -730,8 +754,9 @@ fn docker(
         directory: options.state.clone(),
         protected: protected.filter_map(|path| std::path::absolute(path).ok()).collect(),
         trust,
+        shim,
     });
-    docker.map(Some).map_err(system("write what containers trust"))
+    docker.map(Some).map_err(system("write what containers are given"))
 }
 
 /// What looking inside TLS takes; nothing where no authority is named.

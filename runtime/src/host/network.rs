@@ -186,6 +186,11 @@ impl Network {
         std::iter::once(IpAddr::V4(self.v4.gateway())).chain(v6).collect()
     }
 
+    /// What agents' proxy variables are set to, `http://10.200.0.1:8080`.
+    pub fn proxy_url(&self) -> String {
+        format!("http://{}:{}", self.v4.gateway(), self.proxy_port)
+    }
+
     /// Whether the address is one of the agents' or the gateway's.
     pub fn contains(&self, address: IpAddr) -> bool {
         match address {

@@ -182,7 +182,7 @@ async fn shown(daemon: &Daemon) -> Result<Bridge, Failed> {
     })
 }
 
-fn row(agent: &Agent) -> Row {
+pub(super) fn row(agent: &Agent) -> Row {
     Row {
         name: agent.name.clone(),
         agent: agent.shown().to_owned(),
@@ -215,7 +215,7 @@ fn attached(daemon: &Daemon, agent: &Agent, mtu: u32) -> Attached {
         ipv6_gateway: network.v6.map(super::network::SubnetV6::gateway),
         mtu: if mtu == 0 { MTU } else { mtu },
         resolver: gateway,
-        proxy_url: format!("http://{gateway}:{}", network.proxy_port),
+        proxy_url: network.proxy_url(),
     }
 }
 

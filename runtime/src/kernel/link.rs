@@ -37,6 +37,7 @@ const PORT_ISOLATED: u16 = 33;
 /// `NETNSA_*`
 const NETNSA_NSID: u16 = 1;
 const NETNSA_PID: u16 = 2;
+const NETNSA_FD: u16 = 3;
 /// `IFA_LOCAL`, `IFA_ADDRESS`, `IFA_F_NODAD`
 const LOCAL: u16 = 2;
 const NO_DETECTION: u8 = 2;
@@ -383,10 +384,22 @@ pub fn isolate(socket: impl AsFd, index: u32) -> io::Result<()> {
 /// # Errors
 /// What the kernel says, `ESRCH` when there is no such process.
 pub fn netns_of(pid: u32) -> io::Result<Option<i32>> {
+    number_of(NETNSA_PID, pid.to_ne_bytes())
+}
+
+/// The same for the one that a descriptor is of.
+///
+/// # Errors
+/// What the kernel says.
+pub fn netns_at(netns: impl AsFd) -> io::Result<Option<i32>> {
+    number_of(NETNSA_FD, netns.as_fd().as_raw_fd().to_ne_bytes())
+}
+
+fn number_of(named_by: u16, name: [u8; 4]) -> io::Result<Option<i32>> {
     let socket = open(Family::Route)?;
     let mut messages = Messages::default();
     let sequence = messages.begin(GET_NETNS, flag::ACK, &[0; 4]);
-    messages.attribute(NETNSA_PID, &pid.to_ne_bytes());
+    messages.attribute(named_by, &name);
     let mut found = None;
     messages.ask(&socket, sequence, |_, body| {
         let mut attributes = attributes(body.get(4..).unwrap_or_default());

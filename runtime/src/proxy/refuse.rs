@@ -103,10 +103,12 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
         | Reason::NotHttp
         | Reason::SniMissing
         | Reason::MalformedHello
-        | Reason::MalformedQuery => (400, "Bad Request"),
+        | Reason::MalformedQuery
+        | Reason::BadRequest => (400, "Bad Request"),
         Reason::AgentTimeout => (408, "Request Timeout"),
         Reason::HostMismatch => (421, "Misdirected Request"),
         Reason::HeadTooLarge => (431, "Request Header Fields Too Large"),
+        Reason::TooManyRequests => (429, "Too Many Requests"),
         Reason::ResolutionFailed
         | Reason::UpstreamUnreachable
         | Reason::UpstreamMalformed

@@ -1,7 +1,8 @@
-//! The API that a running `outcalld` serves to its operator, over a unix socket: the table of its endpoints, and what is
-//! said to them.
+//! The APIs that a running `outcalld` serves over unix sockets, to its operator and to agents: the table of their endpoints,
+//! and what is said to them.
 //!
-//! Nearly every answer is one JSON document, an [`ApiResponse`]. The status code says the same as its `success`.
+//! Nearly every answer to an operator is one JSON document, an [`ApiResponse`]. The status code says the same as its `success`.
+//! What an agent is answered stands by itself, without that envelope, but for failures.
 
 pub mod agents;
 pub mod bridge;
@@ -13,6 +14,7 @@ pub mod intercept;
 pub mod load;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod permissions;
 pub mod process;
 pub mod proxy;
 pub mod rules;
@@ -98,6 +100,17 @@ pub enum Behind {
     Any,
     /// A host with its bridge; there is none behind `outcall run`, which answers 404.
     Host,
+    /// A host, at the socket for its agents, which serves this and nothing else.
+    Agents,
+}
+
+/// A socket that is served on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The operator's.
+    Operator,
+    /// That of agents.
+    Agents,
 }
 
 /// One row of the table.
@@ -183,6 +196,8 @@ endpoints! {
     Metrics, Get, "/api/v1/metrics", None, Nothing, Metrics, Any, "counters, durations and caches as OpenMetrics text";
     MetricsUsual, Get, "/metrics", None, Nothing, Metrics, Any, "the same where scrapers look for it";
     OpenApi, Get, "/api/v1/openapi.json", None, Nothing, Document, Any, "this table and the types of all bodies, as an OpenAPI 3.1 document";
+    AgentCheckin, Post, "/v1/checkin", None, Nothing, Document, Agents, "who the agent is, as the host knows it, and what it may use";
+    AgentCheck, Post, "/v1/permissions/check", None, Json, Document, Agents, "whether the policy in force allows what the agent wants to do";
 }
 
 impl Endpoint {
@@ -194,6 +209,14 @@ impl Endpoint {
 }
 
 impl EndpointRow {
+    /// The socket that it is served on.
+    pub fn door(&self) -> Door {
+        match self.behind {
+            Behind::Any | Behind::Host => Door::Operator,
+            Behind::Agents => Door::Agents,
+        }
+    }
+
     /// Whether it has to be told with the parameter `name` of what is asked.
     pub fn named(&self) -> bool {
         matches!(self.endpoint, Endpoint::Network | Endpoint::Container | Endpoint::ContainerLogs)
@@ -227,10 +250,12 @@ pub enum Route<'a> {
     Nowhere,
 }
 
-/// Finds where a request for this path goes. A row whose path is the whole of it comes before one with an `{id}`.
-pub fn route<'a>(method: &str, path: &'a str) -> Route<'a> {
-    let exact = ENDPOINTS.iter().filter(|row| row.path == path);
-    let matching = ENDPOINTS.iter().filter(|row| row.path != path);
+/// Finds where a request for this path goes that came by this socket. A row whose path is the whole of it comes before one
+/// with an `{id}`.
+pub fn route<'a>(door: Door, method: &str, path: &'a str) -> Route<'a> {
+    let served = || ENDPOINTS.iter().filter(|row| row.door() == door);
+    let exact = served().filter(|row| row.path == path);
+    let matching = served().filter(|row| row.path != path);
     let mut at_path = exact.chain(matching).filter_map(|row| Some((row, row.matches(path)?))).peekable();
     let Some((first, id)) = at_path.peek().copied() else { return Route::Nowhere };
     // All rows of one path have one method, so `rule/evaluate` asked with GET is no rule called `evaluate`.
@@ -276,7 +301,8 @@ mod tests {
             assert!(row.path.starts_with('/') && row.path.chars().all(plain), "{}", row.path);
             assert!(!row.summary.is_empty() && !row.summary.ends_with('.'), "{}", row.path);
             assert!(row.method == Method::Post || row.takes == Takes::Nothing, "{}", row.path);
-            let whole = row.path.starts_with("/api/v1/") || row.endpoint == Endpoint::MetricsUsual;
+            let prefix = if row.door() == Door::Agents { "/v1/" } else { "/api/v1/" };
+            let whole = row.path.starts_with(prefix) || row.endpoint == Endpoint::MetricsUsual;
             assert!(whole && row.path.matches('{').count() <= 1, "{}", row.path);
         }
     }
@@ -286,10 +312,14 @@ mod tests {
         for row in ENDPOINTS {
             let path = row.path_of("a.b-1");
             let id = if row.path.contains('{') { "a.b-1" } else { "" };
-            assert_eq!(route(row.method.name(), &path), Route::To(row.endpoint, id));
-            assert_eq!(route("DELETE", &path), Route::OtherMethod(row.method));
-            assert_eq!(route(row.method.name(), &format!("{path}/")), Route::Nowhere);
+            let door = row.door();
+            assert_eq!(route(door, row.method.name(), &path), Route::To(row.endpoint, id));
+            assert_eq!(route(door, "DELETE", &path), Route::OtherMethod(row.method));
+            assert_eq!(route(door, row.method.name(), &format!("{path}/")), Route::Nowhere);
+            let other = if door == Door::Operator { Door::Agents } else { Door::Operator };
+            assert_eq!(route(other, row.method.name(), &path), Route::Nowhere);
         }
+        let route = |method, path| route(Door::Operator, method, path);
         for path in ["/", "", "/api/v1", "/api/v1/", "/api/v2/ca/status", "/API/v1/ca/status", "//api/v1/ca/status"] {
             assert_eq!(route("GET", path), Route::Nowhere);
         }

@@ -1,28 +1,29 @@
-//! The API as an OpenAPI 3.1 document, made from the table of endpoints and the types of the bodies.
+//! The APIs as OpenAPI 3.1 documents, made from the table of endpoints and the types of the bodies.
 //!
-//! It is made by the tests alone and checked in; what is served is the checked-in document.
+//! They are made by the tests alone and checked in; what is served to operators is the checked-in document.
 
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Behind, ENDPOINTS, EVENTS_TYPE, Endpoint, EndpointRow, Gives, JSON_TYPE, METRICS_TYPE, Method, Takes, UPLOAD_TYPE,
+    Behind, Door, ENDPOINTS, EVENTS_TYPE, Endpoint, EndpointRow, Gives, JSON_TYPE, METRICS_TYPE, Method, Takes,
+    UPLOAD_TYPE,
 };
-use super::{agents, bridge, ca, dns, docker, evaluate, intercept, load, process, proxy, rules};
+use super::{agents, bridge, ca, dns, docker, evaluate, intercept, load, permissions, process, proxy, rules};
 use crate::artifact::manifest;
 use crate::decision::Action;
 use crate::egress::{Egress, EgressMode};
 use crate::field::{FIELDS, FieldType};
 use crate::layer::Layer;
 
-/// The document.
-pub fn document() -> Value {
+/// The document of a socket.
+pub fn document(door: Door) -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = settings.into_generator();
     let mut paths: Map<String, Value> = Map::new();
-    for row in ENDPOINTS {
+    for row in ENDPOINTS.iter().filter(|row| row.door() == door) {
         let mut path = json!({ row.method.name().to_ascii_lowercase(): operation(row, &mut generator) });
         if row.path.contains("{id}")
             && let Some(path) = path.as_object_mut()
@@ -37,17 +38,29 @@ pub fn document() -> Value {
     }
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Failure".to_owned(), failure());
+    let (title, what, socket) = match door {
+        Door::Operator => (
+            "Outcall's host API",
+            "What a running outcalld tells its operator and does for them, over a unix socket.",
+            super::SOCKET,
+        ),
+        Door::Agents => (
+            "Outcall's agent API",
+            "What a running outcalld tells the agents of its host, over a unix socket. Who asks it knows from the kernel.",
+            permissions::AGENT_SOCKET,
+        ),
+    };
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Outcall's host API",
+            "title": title,
             "version": "1",
-            "description": "What a running outcalld tells its operator and does for them, over a unix socket.",
+            "description": what,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
-        "servers": [{ "url": "http://outcall", "description": "The host is not looked at; the socket is /run/outcall/host.sock." }],
+        "servers": [{ "url": "http://outcall", "description": format!("The host is not looked at; the socket is {socket}.") }],
         "paths": paths,
-        "components": { "schemas": schemas, "responses": answers() },
+        "components": { "schemas": schemas, "responses": answers(door) },
     })
 }
 
@@ -95,7 +108,10 @@ fn operation(row: &EndpointRow, generator: &mut SchemaGenerator) -> Value {
 fn responses(row: &EndpointRow, data: Option<Schema>) -> Value {
     let content = match row.gives {
         Gives::Data => json!({ JSON_TYPE: { "schema": envelope(data) } }),
-        Gives::Document => json!({ JSON_TYPE: { "schema": { "type": "object" } } }),
+        Gives::Document => {
+            let schema = data.map_or_else(|| json!({ "type": "object" }), Into::into);
+            json!({ JSON_TYPE: { "schema": schema } })
+        }
         Gives::Metrics => json!({ METRICS_TYPE: { "schema": { "type": "string" } } }),
         Gives::Events => json!({ EVENTS_TYPE: { "schema": { "type": "string" } } }),
     };
@@ -112,7 +128,7 @@ fn responses(row: &EndpointRow, data: Option<Schema>) -> Value {
 }
 
 /// The failures that there are.
-const FAILURES: [(u16, &str); 11] = [
+const FAILURES: [(u16, &str); 12] = [
     (400, "No request, one with two readings, or one that says something it cannot."),
     (403, "Asked by somebody who may not, or the policy says no."),
     (404, "There is no such thing, or no host behind this socket."),
@@ -121,6 +137,7 @@ const FAILURES: [(u16, &str); 11] = [
     (413, "The body is too large."),
     (415, "The body is of another type."),
     (422, "What was sent cannot be used."),
+    (429, "Asked too often; Retry-After says when to ask again, in seconds."),
     (431, "The head is too large."),
     (500, "The host cannot."),
     (503, "Not now."),
@@ -131,11 +148,13 @@ fn name(status: u16) -> String {
     format!("Failure{status}")
 }
 
-/// All failures by their names.
-fn answers() -> Value {
+/// The failures that a socket answers with, by their names.
+fn answers(door: Door) -> Value {
     let content = json!({ JSON_TYPE: { "schema": { "$ref": "#/components/schemas/Failure" } } });
     let answer = |(status, why): (u16, &str)| (name(status), json!({ "description": why, "content": content }));
-    FAILURES.into_iter().map(answer).collect::<Map<_, _>>().into()
+    let rows = || ENDPOINTS.iter().filter(|row| row.door() == door);
+    let given = |(status, _): &(u16, &str)| rows().any(|row| failures(row).contains(status));
+    FAILURES.into_iter().filter(given).map(answer).collect::<Map<_, _>>().into()
 }
 
 /// The failures that an endpoint answers with.
@@ -143,6 +162,9 @@ fn failures(row: &EndpointRow) -> Vec<u16> {
     let mut failures = vec![400, 403, 408, 413, 431];
     if row.takes != Takes::Nothing {
         failures.push(415);
+    }
+    if row.behind == Behind::Agents {
+        failures.push(429);
     }
     let host = row.behind == Behind::Host;
     if host || matches!(row.endpoint, Endpoint::Rule | Endpoint::CaStatus | Endpoint::CaBundle) {
@@ -206,6 +228,8 @@ fn bodies(endpoint: Endpoint, generator: &mut SchemaGenerator) -> (Option<Schema
         Endpoint::Health => (None, of::<process::Health>(generator)),
         Endpoint::Ready => (None, of::<process::Ready>(generator)),
         Endpoint::Events | Endpoint::Metrics | Endpoint::MetricsUsual | Endpoint::OpenApi => (None, None),
+        Endpoint::AgentCheckin => (None, of::<permissions::CheckedIn>(generator)),
+        Endpoint::AgentCheck => (of::<permissions::Check>(generator), of::<permissions::Checked>(generator)),
     }
 }
 

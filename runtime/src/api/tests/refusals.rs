@@ -1,8 +1,13 @@
 //! What no endpoint takes: walked over the whole table.
 
-use outcall_schema::api::{ENDPOINTS, EndpointRow, Gives, Method, UPLOAD_TYPE};
+use outcall_schema::api::{Door, ENDPOINTS, EndpointRow, Gives, Method, UPLOAD_TYPE};
 
 use super::*;
+
+/// The rows of this socket.
+fn rows() -> impl Iterator<Item = &'static EndpointRow> {
+    ENDPOINTS.iter().filter(|row| row.door() == Door::Operator)
+}
 
 /// A body that the endpoint takes, with its type.
 fn good(row: &EndpointRow) -> (&'static str, &'static str) {
@@ -35,7 +40,7 @@ fn served() -> Served {
 #[tokio::test]
 async fn every_endpoint_takes_what_it_takes() {
     let served = served();
-    for row in ENDPOINTS.iter().filter(|row| row.gives != Gives::Events) {
+    for row in rows().filter(|row| row.gives != Gives::Events) {
         let (content_type, body) = good(row);
         let expected = if row.takes == Takes::Upload { 422 } else { 200 };
         let (status, answer) = served.send(request(row, "", content_type, body)).await;
@@ -51,7 +56,7 @@ async fn every_endpoint_takes_what_it_takes() {
 #[tokio::test]
 async fn every_endpoint_refuses_other_methods_and_paths() {
     let served = served();
-    for row in ENDPOINTS {
+    for row in rows() {
         let (name, path) = (row.method.name(), row.path_of("web"));
         let other = if row.method == Method::Get { "POST" } else { "GET" };
         for method in [other, "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "X"] {
@@ -74,7 +79,7 @@ async fn every_endpoint_refuses_other_methods_and_paths() {
 #[tokio::test]
 async fn every_endpoint_refuses_parameters_that_it_does_not_know_or_that_have_two_readings() {
     let served = served();
-    for row in ENDPOINTS {
+    for row in rows() {
         let (content_type, body) = good(row);
         let why = match (row.flag, row.named()) {
             (Some(_), _) => "the only parameter",
@@ -105,7 +110,7 @@ async fn every_endpoint_refuses_parameters_that_it_does_not_know_or_that_have_tw
 async fn every_endpoint_refuses_bodies_that_it_does_not_take() {
     let served = served();
     let long = "a".repeat(outcall_schema::api::BODY_MAX + 1);
-    for row in ENDPOINTS {
+    for row in rows() {
         let (content_type, body) = good(row);
         let check = |content_type: &str, body: &str, status, why: &'static str| {
             let asked = request(row, "", content_type, body);
@@ -172,6 +177,15 @@ async fn every_endpoint_refuses_bodies_that_it_does_not_take() {
 }
 
 #[tokio::test]
+async fn what_is_for_agents_is_asked_for_at_their_socket_alone() {
+    let served = served();
+    for row in ENDPOINTS.iter().filter(|row| row.door() == Door::Agents) {
+        let (status, answer) = served.send(request(row, "", JSON_TYPE, "{}")).await;
+        assert!(status == 404 && answer.contains("no such path"), "{}: {status} {answer}", row.path);
+    }
+}
+
+#[tokio::test]
 async fn the_character_set_that_json_has_anyway_may_be_said() {
     let served = served();
     let row = Endpoint::DnsTest.row();
@@ -183,7 +197,7 @@ async fn the_character_set_that_json_has_anyway_may_be_said() {
 #[tokio::test]
 async fn what_needs_a_host_is_missing_where_there_is_none() {
     let served = Served::with(LIMITS, |api| api);
-    for row in ENDPOINTS.iter().filter(|row| row.behind == outcall_schema::api::Behind::Host) {
+    for row in rows().filter(|row| row.behind == outcall_schema::api::Behind::Host) {
         let (content_type, body) = good(row);
         let (status, answer) = served.send(request(row, "", content_type, body)).await;
         assert!(status == 404 && answer.contains("no host behind this socket"), "{}: {status} {answer}", row.path);

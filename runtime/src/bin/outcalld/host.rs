@@ -13,6 +13,7 @@ use outcall_runtime::host::network::{BridgeName, Network, SubnetV4, SubnetV6};
 use outcall_runtime::host::ruleset::closed;
 use outcall_runtime::kernel::ruleset::{self, RulesetError};
 use outcall_runtime::state;
+use outcall_schema::api::permissions::AGENT_SOCKET;
 
 use super::{Inside, authority};
 
@@ -31,6 +32,12 @@ pub(super) struct Host {
     /// Serve the operator's API on a unix socket at this path.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Answer agents on a unix socket at this path, to which anybody may connect.
+    #[arg(long, value_name = "PATH", default_value = AGENT_SOCKET)]
+    agent_socket: PathBuf,
+    /// The program that containers get to ask with [default: outcall-agent beside outcalld].
+    #[arg(long, value_name = "FILE")]
+    agent_shim: Option<PathBuf>,
     /// Where the last policies and the agents are remembered.
     #[arg(long, value_name = "DIR", default_value = state::DEFAULT)]
     state_dir: PathBuf,
@@ -87,6 +94,8 @@ impl Host {
             artifacts: self.artifacts.unwrap_or_default(),
             trust_keys: self.trust_key,
             socket: self.socket,
+            agent_socket: self.agent_socket,
+            agent_shim: self.agent_shim,
             state: self.state_dir,
             network,
             upstreams: self.dns_upstream,
