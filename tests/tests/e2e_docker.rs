@@ -34,7 +34,8 @@ fn world() -> Option<(Host, Docker)> {
     // The daemon begins without it.
     let mut docker = Docker::place();
     let shim = outcall_tests::fixtures::agent::shim().to_str().unwrap();
-    let options = ["--docker-socket", docker.socket().to_str().unwrap(), "--agent-shim", shim];
+    let socket = docker.socket();
+    let options = ["--docker-socket", socket.to_str().unwrap(), "--agent-shim", shim];
     let host = Host::with_options(RULES, &options);
     docker.start(&host);
     docker.import();

@@ -13,7 +13,7 @@ const OPEN_MAX: usize = 8;
 /// How often it is looked in a window who a network namespace is: for all checks and check-ins that are answered, and half as
 /// many again. To look asks the kernel for all links, which takes a millisecond where there are hundreds.
 const VISITS_MAX: usize = 3 * CHECKS_MAX;
-/// Network namespaces that are counted at a time. Whoever may make them, may make many.
+/// Network namespaces that are counted at a time. Whoever may make them, may make many: those that are no agents' make room.
 const NAMESPACES_MAX: usize = 4096;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -139,6 +139,9 @@ impl Visits {
                 !visit.times.0.is_empty()
             });
             if all.len() >= NAMESPACES_MAX {
+                all.retain(|_, visit| visit.agent.is_some());
+            }
+            if all.len() >= NAMESPACES_MAX {
                 return Err(TooOften { agent: None, wait: WINDOW });
             }
         }
@@ -212,8 +215,17 @@ mod tests {
         assert_eq!(visits.visit(7, begun), Err(TooOften { agent: None, wait: WINDOW }));
         visits.was(7, Some("a".into()));
         assert_eq!(visits.visit(7, begun), Err(TooOften { agent: Some("a".into()), wait: WINDOW }));
-        for namespace in 0..u64::try_from(NAMESPACES_MAX).unwrap() * 2 {
-            let _ = visits.visit(namespace, begun);
+        let many = u64::try_from(NAMESPACES_MAX).unwrap();
+        for namespace in many..many * 3 {
+            visits.visit(namespace, begun).unwrap();
+            assert!(locked(&visits.0).len() <= NAMESPACES_MAX);
+        }
+        // Strangers made room for each other, and for nothing that is known of an agent.
+        assert!(visits.visit(7, begun).is_err());
+        for namespace in 100..100 + many {
+            if visits.visit(namespace, begun).is_ok() {
+                visits.was(namespace, Some("a".into()));
+            }
         }
         assert_eq!(locked(&visits.0).len(), NAMESPACES_MAX);
         assert!(visits.visit(u64::MAX, begun).is_err());
