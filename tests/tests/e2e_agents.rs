@@ -249,6 +249,7 @@ fn the_shim_runs_what_the_policy_allows_and_nothing_without_an_answer() {
         let ran = shim(&host, &worker, words);
         assert!(ran.status == 5 && ran.stdout.is_empty() && ran.stderr.contains("is it running?"), "{words}: {ran}");
     }
+    host.compile(RULES);
     host.start();
     assert_eq!(name(&shim(&host, &worker, "checkin --json")), "worker-1 worker");
     assert_eq!(shim(&host, &worker, "exec -- echo one").stdout, "one\n");
