@@ -46,6 +46,7 @@ impl Host {
         done(&mut making, "the authority cannot be made")?;
         let mut command = world.on_host(helper);
         command.arg(&options.outcalld).arg("--artifacts").arg(artifacts).arg("--socket").arg(&socket);
+        command.arg("--agent-socket").arg(work.join("agent.sock"));
         command.arg("--log").arg(log).arg("--state-dir").arg(work.join("state"));
         command.arg("--ca-cert").arg(authority.join("ca.crt")).arg("--ca-key").arg(authority.join("ca.key"));
         command.arg("--upstream-ca").arg(work.join("ca.pem")).arg("--no-docker");
