@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use outcall_tests::fixtures::host::Host;
@@ -12,9 +13,17 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn rules(count: usize) -> String {
+/// How many rules are in a file: files have at most 1 MiB.
+const FILE: usize = 5_000;
+
+/// The rules of these numbers; the first allows what the agents ask for.
+fn rules(numbers: Range<usize>) -> String {
     let mut text = "version: \"1\"\nrules:\n".to_owned();
-    for number in 0..count.saturating_sub(1) {
+    for number in numbers {
+        if number == 0 {
+            text.push_str("  - { id: first, action: allow, condition: 'http.host == \"allowed.test\"' }\n");
+            continue;
+        }
         let condition = match number % 4 {
             0 => format!("http.host == \"h{number}.example.com\""),
             1 => format!("http.host == \"h{number}.example.com\" && http.path.startsWith(\"/p{number}/\")"),
@@ -23,7 +32,6 @@ fn rules(count: usize) -> String {
         };
         let _ = writeln!(text, "  - {{ id: r{number}, action: allow, condition: '{condition}' }}");
     }
-    text.push_str("  - { id: last, action: allow, condition: 'http.host == \"allowed.test\"' }\n");
     text
 }
 
@@ -36,16 +44,23 @@ fn resident(host: &Host) -> f64 {
 
 #[test]
 fn many_agents_under_many_rules_are_each_served_and_guarded() {
-    let small = Host::new(&rules(2));
-    println!("idle with 2 rules: {:.1} MiB", resident(&small));
-    drop(small);
+    let host = Host::new(&rules(0..2));
+    println!("idle with 2 rules: {:.1} MiB", resident(&host));
     let (count, wanted) = (number("OUTCALL_SCALE_RULES", 1000), number("OUTCALL_SCALE_AGENTS", 8));
-    let host = Host::new(&rules(count));
-    println!("with {count} rules: {:.1} MiB", resident(&host));
+    let many = host.dir().join("many");
+    std::fs::create_dir(&many).unwrap();
+    for begin in (0..count).step_by(FILE) {
+        let text = rules(begin..count.min(begin + FILE));
+        std::fs::write(many.join(format!("{begin:06}.yaml")), text).unwrap();
+    }
+    let mut compile = host.world.command("outcall", 60);
+    let compiled = compile.arg("compile").arg(&many).arg("-o").arg(host.artifacts()).output().unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stdout));
     let began = Instant::now();
     let reloaded = host.outcall(&["rules", "reload", "--artifacts"]);
     assert_eq!(reloaded.status, 0, "{reloaded}");
     println!("a load took {:?}, the command included", began.elapsed());
+    println!("with {count} rules: {:.1} MiB", resident(&host));
     let mut agents = Vec::new();
     let mut took: Vec<Duration> = Vec::new();
     for number in 0..wanted {
