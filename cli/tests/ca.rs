@@ -201,7 +201,10 @@ fn unprivileged(home: &Path) -> Option<Command> {
     }
     fs::set_permissions(home, fs::Permissions::from_mode(0o777)).unwrap();
     let program = home.join("outcall");
-    fs::copy(env!("CARGO_BIN_EXE_outcall"), &program).unwrap();
+    // In a process of its own: whatever another thread starts while this one has the file open for writing has it open as
+    // well, until it has become another program, and the kernel starts nothing that somebody may write to (ETXTBSY).
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_outcall")).arg(&program).status().unwrap();
+    assert!(copied.success());
     let mut command = Command::new(program);
     command.uid(NOBODY).gid(NOBODY).env_clear().env("HOME", home).current_dir(home);
     Some(command)
