@@ -31,7 +31,7 @@ pub(crate) fn open(paths: &[PathBuf], out: &Output) -> Result<Compiled, Exit> {
         None => compile(paths),
     };
     let Some(artifacts) = &compilation.artifacts else {
-        eprint!("{}", render::human(&compilation.findings, out.colour()));
+        crate::output::warn(render::human(&compilation.findings, out.colour()));
         return Err(if compilation.unreadable() { Exit::Usage } else { Exit::Failed });
     };
     Compiled::of(artifacts).map_err(|error| {

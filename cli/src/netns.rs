@@ -52,6 +52,9 @@ pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
             let answer = daemon.tell(Endpoint::AgentsDetach, &Detach { name: name.clone() });
             print(answer, args.printing, out, |detached: Detached, out| {
                 out.line(format_args!("Detached {}.", printable(&detached.name)));
+                for warning in &detached.warnings {
+                    out.line(format_args!("warning: {}", printable(warning)));
+                }
             })
         }
         Command::List => print(daemon.ask(Endpoint::Agents), args.printing, out, list),

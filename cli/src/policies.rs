@@ -46,7 +46,7 @@ fn finish((policy, findings): (Policy, Vec<Finding>), out: &Output) -> Result<Po
     if errors.is_empty() {
         return Ok(policy);
     }
-    eprint!("{}", render::human(&errors, out.colour()));
+    crate::output::warn(render::human(&errors, out.colour()));
     Err(if errors.iter().any(Finding::is_unreadable) { Exit::Usage } else { Exit::Failed })
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
                 error.help.into_iter().fold(finding, Finding::help)
             };
             let findings: Vec<Finding> = errors.into_iter().map(finding).collect();
-            eprint!("{}", render::human(&findings, out.colour_of_errors()));
+            crate::output::warn(render::human(&findings, out.colour_of_errors()));
             return Exit::Usage;
         }
     };

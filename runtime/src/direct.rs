@@ -40,6 +40,8 @@ type Table = HashMap<(Arc<str>, IpAddr), Vec<Lead>>;
 struct Lead {
     name: Box<str>,
     record_type: Box<str>,
+    /// When the agent was first told.
+    since: Instant,
     until: Instant,
 }
 
@@ -76,6 +78,23 @@ pub struct Opened {
     pub rule: RuleIndex,
     /// The name that led there.
     pub name: String,
+}
+
+/// An address that is open to an agent since a name led there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The agent, as rules see it.
+    pub agent: Arc<str>,
+    /// The address.
+    pub address: IpAddr,
+    /// The rule.
+    pub rule: RuleIndex,
+    /// The name.
+    pub name: String,
+    /// How long ago the agent was first told.
+    pub age: Duration,
+    /// For how long it is still open.
+    pub remaining: Duration,
 }
 
 impl Default for Direct {
@@ -116,7 +135,8 @@ impl Direct {
                 // An older answer that lasts longer was true when it was given.
                 Some(lead) => lead.until = lead.until.max(until),
                 None if !full => {
-                    leads.push(Lead { name: told.name.into(), record_type: told.record_type.into(), until });
+                    let (name, record_type) = (told.name.into(), told.record_type.into());
+                    leads.push(Lead { name, record_type, since: now, until });
                 }
                 None => {}
             }
@@ -155,6 +175,37 @@ impl Direct {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let leads = table.get_mut(&(Arc::clone(agent), address)).into_iter().flatten();
         leads.filter(|lead| lead.until > now).for_each(|lead| lead.until = lead.until.max(until));
+    }
+
+    /// What is open now and by which name, in the order of agents, addresses and names.
+    pub fn granted(&self, snapshot: &Snapshot) -> Vec<Granted> {
+        let now = self.clock.now();
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut granted = Vec::new();
+        for ((agent, address), leads) in table.iter() {
+            for lead in leads.iter().filter(|lead| lead.until > now) {
+                let Some((rule, egress)) = lead.judge(snapshot, agent) else { continue };
+                if Reach::from_rule(egress.allow_private_ips).refuses(*address).is_none() {
+                    granted.push(Granted {
+                        agent: Arc::clone(agent),
+                        address: *address,
+                        rule,
+                        name: lead.name.to_string(),
+                        age: now.saturating_duration_since(lead.since),
+                        remaining: lead.until.saturating_duration_since(now),
+                    });
+                }
+            }
+        }
+        granted.sort_by(|one, other| {
+            (&one.agent, one.address, &one.name).cmp(&(&other.agent, other.address, &other.name))
+        });
+        granted
+    }
+
+    /// Forgets what all agents were told.
+    pub fn flush(&self) {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Forgets what an agent was told.
@@ -289,6 +340,26 @@ rules:
         world.tell("ci", "git.example", "A", "192.88.0.1", 0);
         world.check(19, "ci", "192.88.0.1:22", Some(("git", "git.example")));
         world.check(20, "ci", "192.88.0.1:22", None);
+    }
+
+    #[test]
+    fn what_is_open_is_listed_by_name_until_it_is_flushed() {
+        let world = World::new(RULES);
+        world.tell("ci", "git.example", "A", "192.88.0.1", 60);
+        world.tell("ci", "a.games.example", "A", "192.88.0.1", 30);
+        world.tell("ci", "web.example", "A", "192.88.0.2", 60);
+        world.seconds.store(10, Ordering::Relaxed);
+        world.tell("ci", "git.example", "A", "192.88.0.1", 60);
+        let listed = || {
+            let row = |it: Granted| (it.name, it.age.as_secs(), it.remaining.as_secs());
+            world.direct.granted(&world.snapshot).into_iter().map(row).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(), [("a.games.example".to_owned(), 10, 20), ("git.example".to_owned(), 10, 60)]);
+        world.seconds.store(30, Ordering::Relaxed);
+        assert_eq!(listed(), [("git.example".to_owned(), 30, 40)]);
+        world.direct.flush();
+        assert_eq!(listed(), []);
+        world.check(30, "ci", "192.88.0.1:22", None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: no parser of YAML, CEL or regular expressions is part of this crate. Policies arrive compiled.
 #![deny(unsafe_code)]
+#![deny(clippy::print_stderr)] // see `say`
 
 pub mod api;
 pub mod audit;
@@ -19,6 +20,8 @@ pub mod proxy;
 pub mod redact;
 pub mod refusals;
 pub mod sandbox;
+#[macro_use]
+pub mod say;
 pub mod secrets;
 pub mod shares;
 pub mod snapshot;

@@ -47,14 +47,21 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Follows the log until the future is dropped.
+    /// Follows the log until the future is dropped. While the audit log has no room the kernel keeps what it has to say, as
+    /// far as it can.
     ///
     /// # Errors
     /// What recvmsg(2) says.
     pub async fn follow(&self, log: &AsyncFd<OwnedFd>) -> io::Result<()> {
+        let mut buffer = vec![0; DATAGRAM_BYTES];
         loop {
             let mut ready = log.readable().await?;
-            self.drain(log.get_ref())?;
+            loop {
+                self.audit.room().await;
+                if self.next(log.get_ref(), &mut buffer)?.is_none() {
+                    break;
+                }
+            }
             ready.clear_ready();
         }
     }
@@ -65,18 +72,21 @@ impl Refusals {
     /// What recvmsg(2) says.
     pub fn drain(&self, log: &OwnedFd) -> io::Result<()> {
         let mut buffer = vec![0; DATAGRAM_BYTES];
-        loop {
-            match netlink::receive(log, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok(count) => {
-                    for packet in refused(buffer.get(..count).unwrap_or_default()) {
-                        self.record(&packet);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                // Some were lost; the counter at the end knows how many.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
-                Err(error) => return Err(error),
+        while self.next(log, &mut buffer)?.is_some() {}
+        Ok(())
+    }
+
+    /// Writes the next thing that the kernel has to say, if there is one.
+    fn next(&self, log: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<()>> {
+        match netlink::receive(log, buffer, RecvFlags::DONTWAIT) {
+            Ok(count) => {
+                refused(buffer.get(..count).unwrap_or_default()).for_each(|packet| self.record(&packet));
+                Ok(Some(()))
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            // Some were lost; the counter at the end knows how many.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(Some(())),
+            Err(error) => Err(error),
         }
     }
 

@@ -293,3 +293,65 @@ fn without_an_engine_everything_else_works() {
     let list = without.outcall(&["container", "list"]);
     assert!(list.status == 6 && list.stderr.contains("--no-docker"), "{list}");
 }
+
+#[test]
+fn containers_that_outlive_the_engine_stay_guarded() {
+    if !Docker::is_installed() {
+        eprintln!("skipped: there is no dockerd here, or no busybox: apt-get install docker.io busybox-static");
+        return;
+    }
+    let mut docker = Docker::outlived();
+    let host = Host::with_options(RULES, &["--docker-socket", docker.socket().to_str().unwrap()]);
+    docker.start(&host);
+    docker.import();
+    eventually("the engine answers", || connected(&host));
+    assert_eq!(host.outcall(&["network", "create"]).status, 0);
+    let made = host.outcall(&["container", "create", "--name", "worker-1", "tool:1", "--", "/bin/sleep", "600"]);
+    assert_eq!(made.status, 0, "{made}\n{}", host.said());
+    let pid: u32 = docker.docker("inspect -f '{{.State.Pid}}' worker-1").trim().parse().unwrap();
+    // In the container without the engine, which is away for most of this.
+    let inside = |script: &str| {
+        let mut command = host.world.command("nsenter", 60);
+        let target = pid.to_string();
+        command.args(["--target", &target, "--all", "--", "/bin/sh", "-c", script]);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    };
+    let is_guarded = || {
+        // Docker's own resolver in the container ends with the engine; the proxy asks for itself.
+        let allowed = inside("curl -sS --max-time 8 -x http://10.200.0.1:8080 http://allowed.test/a");
+        let denied = inside("curl -sS --max-time 3 -x http://10.200.0.1:8080 http://evil.test/");
+        let by_address = inside("curl -sS --max-time 3 --noproxy '*' http://93.184.216.34/");
+        allowed.contains("saw GET") && !denied.contains("saw") && !by_address.contains("saw")
+    };
+    assert!(is_guarded(), "{}", host.said());
+    // Held: it takes connections and answers nobody. That is noticed, and whoever asks hears of it in time.
+    docker.hold(true);
+    assert!(is_guarded());
+    let began = Instant::now();
+    let list = host.outcall(&["container", "list"]);
+    assert!(list.status == 1 && list.stderr.contains("does not answer in time"), "{list}");
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    eventually("it is said", || !connected(&host));
+    docker.hold(false);
+    eventually("it answers", || connected(&host));
+    // Killed while they run, and started again: nothing of theirs changes.
+    docker.kill();
+    eventually("it is said", || !connected(&host));
+    assert!(is_guarded(), "without the engine: {}", host.said());
+    let row = host.outcall(&["ps"]).stdout;
+    assert!(row.contains("worker-1") && row.contains("unknown"), "{row}");
+    docker.start(&host);
+    eventually("it answers", || connected(&host));
+    assert!(is_guarded(), "with it again: {}", host.said());
+    assert!(guarded(&host, "worker-1"));
+    assert!(host.outcall(&["ps"]).stdout.contains("running"));
+    let cut: Vec<_> = host.audit().into_iter().filter(|it| it["event"] == "container_detached").collect();
+    assert!(cut.is_empty(), "it was never let go: {cut:?}");
+    // One that is started now is let in, and the old one stops by its name.
+    docker.docker("run -d --name byhand --network outcall --dns 10.200.0.1 tool:1 /bin/sleep 600");
+    eventually("it is let in", || guarded(&host, "byhand"));
+    let stopped = host.outcall(&["stop", "worker-1"]);
+    assert!(stopped.status == 0 && stopped.stdout.contains("Stopped worker-1"), "{stopped}");
+    assert!(host.outcall(&["ps"]).stdout.contains("exited"), "{}", host.outcall(&["ps"]));
+    assert_eq!(host.outcall(&["logs", "byhand"]).status, 0);
+}

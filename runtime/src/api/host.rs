@@ -8,6 +8,7 @@ use std::pin::Pin;
 use outcall_schema::api::agents::{Agent, Attach, Attached, Detach, Detached};
 use outcall_schema::api::bridge::Bridge;
 use outcall_schema::api::docker;
+use outcall_schema::api::grants::{Grant, GrantsFlushed};
 use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
@@ -35,6 +36,12 @@ pub trait Host: Send + Sync {
 
     /// Puts the policy in force that was before this one.
     fn rollback(&self) -> Later<'_, Loaded>;
+
+    /// The addresses that are open because names led there.
+    fn grants(&self) -> Later<'_, Vec<Grant>>;
+
+    /// Closes them, and cuts what uses them.
+    fn flush_grants(&self) -> Later<'_, GrantsFlushed>;
 
     /// The agents on the bridge, in the order of their names.
     fn agents(&self) -> Later<'_, Vec<Agent>>;

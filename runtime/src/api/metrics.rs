@@ -92,6 +92,7 @@ families! {
     NftBytes, "outcall_nft_bytes", Counter, "Bytes in them.";
     Followers, "outcall_event_followers", Gauge, "Readers that follow the events.";
     EventsLost, "outcall_events_lost", Counter, "Events that slow readers lost.";
+    RecordsLost, "outcall_audit_lost", Counter, "Records that the audit log is without, as it could not be written.";
     Strangers, "outcall_api_refused_peers", Counter, "Peers of the operator's socket that may not ask.";
     AgentStrangers, "outcall_agent_api_refused_peers", Counter, "Peers of the agents' socket that are no agents.";
     Started, "process_start_time_seconds", Gauge, "When the process began to serve, since 1970.";
@@ -204,6 +205,7 @@ fn process(page: &mut Page, api: &Api) {
     let (followers, lost) = api.audit.followers();
     page.family(Family::Followers).sample(&[], followers as u64);
     page.family(Family::EventsLost).sample(&[], lost);
+    page.family(Family::RecordsLost).sample(&[], api.audit.lost());
     page.family(Family::Strangers).sample(&[], api.audit.meters().strangers.total());
     page.family(Family::AgentStrangers).sample(&[], api.audit.meters().agent_strangers.total());
     let started = api.started.clock.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -176,7 +176,10 @@ async fn serve_within(listener: UnixListener, api: Api, limits: Limits) -> io::R
         tasks.spawn(async move {
             match peer::check(&stream, api.operators) {
                 Ok(peer) => api.converse(stream, peer, limits).await,
-                Err(stranger) => api.turn_away(&stream, &stranger),
+                Err(stranger) => {
+                    api.audit.room().await;
+                    api.turn_away(&stream, &stranger);
+                }
             }
             drop(place);
         });
@@ -246,6 +249,8 @@ impl Api {
             Endpoint::RulesArtifacts => data(hosted::load(self, asked.body).await?),
             Endpoint::RulesReload => data(hosted::host(self)?.reload().await?),
             Endpoint::RulesRollback => data(hosted::host(self)?.rollback().await?),
+            Endpoint::RulesActive => data(hosted::host(self)?.grants().await?),
+            Endpoint::RulesFlush => data(hosted::host(self)?.flush_grants().await?),
             Endpoint::Dns => data(network::status(self)),
             Endpoint::DnsCache => self.aside(move |api| data(network::cache(api, asked.flag))).await,
             Endpoint::DnsCacheFlush => data(network::flush(self)),
@@ -319,6 +324,7 @@ const fn changes(endpoint: Endpoint) -> bool {
         Endpoint::RulesArtifacts
         | Endpoint::RulesReload
         | Endpoint::RulesRollback
+        | Endpoint::RulesFlush
         | Endpoint::DnsCacheFlush
         | Endpoint::InterceptCacheFlush
         | Endpoint::BridgeUp
@@ -334,6 +340,7 @@ const fn changes(endpoint: Endpoint) -> bool {
         Endpoint::Rules
         | Endpoint::Rule
         | Endpoint::RuleEvaluate
+        | Endpoint::RulesActive
         | Endpoint::Dns
         | Endpoint::DnsCache
         | Endpoint::DnsTest

@@ -152,7 +152,7 @@ impl Place {
         };
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if !why.is_empty() && *said != why {
-            eprintln!("outcalld: cannot ask the resolver at {} over TLS: {why}", self.address);
+            crate::say!("cannot ask the resolver at {} over TLS: {why}", self.address);
         }
         *said = why;
     }

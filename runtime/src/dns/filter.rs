@@ -217,6 +217,10 @@ struct Asked {
 }
 
 impl serve::Answer for Filter {
+    async fn room(&self) {
+        self.audit.room().await;
+    }
+
     fn begin(&self, agent: &Arc<str>, message: &[u8], carrier: Carrier) -> Step {
         let begun = Instant::now();
         let step = self.step(agent, message, carrier, begun);

@@ -66,14 +66,14 @@ impl Docker {
                 Ok(()) => Ok(()),
                 Err(GateError::Agent(error)) => self.cut_off(&found, &ours, &[error.to_string()]).await,
                 Err(error) => {
-                    eprintln!("outcalld: cannot let the container `{}` in: {error}", found.plain_name());
+                    crate::say!("cannot let the container `{}` in: {error}", found.plain_name());
                     Ok(())
                 }
             },
             Err(Unfit::More(why)) => self.cut_off(&found, &ours, &why).await,
             Err(Unfit::NotNow(why)) => {
                 if found.state.running && !why.is_empty() {
-                    eprintln!("outcalld: the container `{}` stays closed: {why}", found.plain_name());
+                    crate::say!("the container `{}` stays closed: {why}", found.plain_name());
                 }
                 self.leave(id).await;
                 Ok(())
@@ -189,7 +189,7 @@ impl Docker {
         self.leave(&found.id).await;
         let why = why.join("; ");
         let name = found.plain_name();
-        eprintln!("outcalld: the container `{name}` is cut off: {why}");
+        crate::say!("the container `{name}` is cut off: {why}");
         let notice =
             self.notice("container_cut_off").with("container", name).with("image", found.config.image.as_str());
         self.audit.note(&notice.with("decision", "block").with("why", why));
@@ -203,10 +203,10 @@ impl Docker {
     pub(super) async fn leave(&self, id: &str) {
         let Some(agent) = self.agent_of(id).await else { return };
         match self.gate.detach(&agent.name, |agents| self.keep(agents)).await {
-            Ok(_) => self.audit.note(&self.notice("container_detached").with("container", agent.name)),
+            Ok((_, _)) => self.audit.note(&self.notice("container_detached").with("container", agent.name)),
             // Somebody else was faster.
             Err(GateError::Agent(AgentError::Unknown(_))) => {}
-            Err(error) => eprintln!("outcalld: cannot let agent `{}` go: {error}", agent.name),
+            Err(error) => crate::say!("cannot let agent `{}` go: {error}", agent.name),
         }
     }
 }

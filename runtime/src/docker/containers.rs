@@ -143,7 +143,7 @@ impl Docker {
         let agent = self.gate.attach(&wanted.name, origin, |agents| self.keep(agents)).await.map_err(of_gate)?;
         let made = self.make(&wanted, &agent, net).await;
         if let Err(error) = self.give_back(&wanted.name).await {
-            eprintln!("outcalld: the place of `{}` cannot be given back: {error}", wanted.name);
+            crate::say!("the place of `{}` cannot be given back: {error}", wanted.name);
         }
         let id = made?;
         let (listed, ours) = self.find(&wanted.name).await?;
@@ -189,7 +189,7 @@ impl Docker {
         if let Err(why) = started {
             let removed = self.engine.ask("DELETE", &format!("/containers/{id}?force=true"), None).await;
             if let Err(error) = removed {
-                eprintln!("outcalld: the container `{}` is left behind, closed: {error}", wanted.name);
+                crate::say!("the container `{}` is left behind, closed: {error}", wanted.name);
             }
             self.leave(&id).await;
             return Err(why);
@@ -292,7 +292,7 @@ fn of_gate(error: GateError) -> Failed {
     let kind = match &error {
         GateError::Agent(AgentError::Name) => Kind::Unusable,
         GateError::Agent(_) => Kind::Conflict,
-        GateError::Foreign(_) | GateError::Ruleset(_) | GateError::Kernel(_) => Kind::Broken,
+        GateError::Foreign(_) | GateError::Ruleset(_) | GateError::Kernel(_) | GateError::Memory(_) => Kind::Broken,
     };
     Failed::new(kind, error.to_string())
 }

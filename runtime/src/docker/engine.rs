@@ -18,6 +18,8 @@ use crate::proxy::response::Response;
 
 /// How long an answer may take. To stop a container takes ten seconds where it does not heed the first signal.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one may take that only tells something: `outcall` waits ten seconds for an answer of ours.
+const TELLING: Duration = Duration::from_secs(8);
 /// The largest answer: the list of 1,000 containers takes some 3 MiB.
 const ANSWER_MAX: usize = 32 << 20;
 /// The longest line of what has no end; events take a few KiB.
@@ -88,7 +90,7 @@ impl Engine {
 
     /// What there is at a path.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
-        let body = self.ask("GET", path, None).await?;
+        let body = timeout(TELLING, self.ask("GET", path, None)).await.map_err(|_| EngineError::Late)??;
         serde_json::from_slice(&body).map_err(|error| EngineError::Odd(format!("{path}: {error}")))
     }
 
@@ -106,6 +108,17 @@ impl Engine {
             Ok(content)
         };
         timeout(PATIENCE, whole).await.map_err(|_| EngineError::Late)?
+    }
+
+    /// Whether it is there and answers.
+    pub(super) async fn ping(&self) -> Result<(), EngineError> {
+        let pong = timeout(TELLING, self.ask("GET", "/_ping", None)).await.map_err(|_| EngineError::Late)??;
+        if pong.trim_ascii() == b"OK" { Ok(()) } else { Err(EngineError::Odd("its pong is none".to_owned())) }
+    }
+
+    /// What is told as it happens.
+    pub(super) async fn follow(&self, path: &str) -> Result<Answer, EngineError> {
+        timeout(TELLING, self.open("GET", path, None)).await.map_err(|_| EngineError::Late)?
     }
 
     /// The beginning of an answer that may have no end.

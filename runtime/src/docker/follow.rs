@@ -17,6 +17,8 @@ const SOON: Duration = Duration::from_millis(250);
 const LATER: Duration = Duration::from_secs(5);
 /// Events that wait to be looked at. More of them, and all containers are looked at anew.
 const WAITING: usize = 4096;
+/// How often it is looked whether an engine that has nothing to say is still there.
+const PING: Duration = Duration::from_secs(10);
 
 impl Docker {
     /// Follows the engine until the future is dropped.
@@ -27,7 +29,7 @@ impl Docker {
             let was = self.known();
             let why = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
             if was.connected || was.error.as_deref() != Some(&why) {
-                eprintln!("outcalld: no containers are let in while Docker's engine is away: {why}");
+                crate::say!("no containers are let in while Docker's engine is away: {why}");
             }
             if was.connected {
                 pause = SOON;
@@ -54,7 +56,7 @@ impl Docker {
             r#"{"type":["container","network"],"event":["start","die","destroy","rename","connect","disconnect"]}"#,
         );
         // First the events, then what there is: what changes in between is seen twice and not never.
-        let events = self.engine.open("GET", &format!("/events?filters={filters}"), None).await?;
+        let events = self.engine.follow(&format!("/events?filters={filters}")).await?;
         let (tell, mut told) = mpsc::channel(WAITING);
         let heard = events.lines(Lines(Box::new(move |event| {
             let Some(id) = container(&event) else { return Ok(()) };
@@ -72,9 +74,19 @@ impl Docker {
             }
             Ok(())
         };
+        // One that hangs keeps its connections open, and says nothing.
+        let there = async {
+            loop {
+                sleep(PING).await;
+                if let Err(error) = self.engine.ping().await {
+                    return Err(error);
+                }
+            }
+        };
         tokio::select! {
             ended = heard => ended,
             ended = looked => ended,
+            ended = there => ended,
         }
     }
 

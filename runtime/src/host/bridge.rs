@@ -17,6 +17,14 @@ pub enum BridgeError {
         /// The name.
         name: String,
     },
+    /// A bridge of somebody else's has the name.
+    #[error("there is a bridge `{name}` already, and it is not ours: {why}")]
+    Foreign {
+        /// The name.
+        name: String,
+        /// What it has that ours has not.
+        why: String,
+    },
     /// Another interface has addresses of the agents' network.
     #[error("the network {subnet} is in use: {device} has {address}")]
     InUse {
@@ -44,12 +52,11 @@ pub enum BridgeError {
 pub fn bring_up(network: &Network) -> Result<Link, BridgeError> {
     let name = network.bridge.as_str();
     let failed = |error| BridgeError::Kernel { name: name.to_owned(), error };
-    let links = link::all().map_err(failed)?;
-    free(network, &links, &link::addresses().map_err(failed)?)?;
-    match links.iter().find(|link| link.name == name) {
-        Some(link) if link.kind == "bridge" => {}
-        Some(_) => return Err(BridgeError::Taken { name: name.to_owned() }),
-        None => link::make_bridge(name, Network::mac(network.v4.gateway())).map_err(failed)?,
+    let (links, addresses) = (link::all().map_err(failed)?, link::addresses().map_err(failed)?);
+    let there = ours(network, &links, &addresses)?;
+    free(network, &links, &addresses)?;
+    if !there {
+        link::make_bridge(name, Network::mac(network.v4.gateway())).map_err(failed)?;
     }
     let gone = || failed(io::ErrorKind::NotFound.into());
     let bridge = link::find(name).map_err(failed)?.ok_or_else(gone)?;
@@ -60,6 +67,41 @@ pub fn bring_up(network: &Network) -> Result<Link, BridgeError> {
     }
     link::set_up(bridge.index, true).map_err(failed)?;
     link::find(name).map_err(failed)?.ok_or_else(gone)
+}
+
+/// Sees that nothing else has the bridge's name, as closing the kernel for it would cut that off.
+///
+/// # Errors
+/// See [`BridgeError`].
+pub fn check(network: &Network) -> Result<(), BridgeError> {
+    let failed = |error| BridgeError::Kernel { name: network.bridge.to_string(), error };
+    let (links, addresses) = (link::all().map_err(failed)?, link::addresses().map_err(failed)?);
+    ours(network, &links, &addresses).map(drop)
+}
+
+/// Whether our bridge is there. One is taken for ours that was made with an address of the kind that [`Network::mac`] gives,
+/// that has the gateway's address, as where Docker's engine made it first, or that has neither addresses nor ports yet.
+fn ours(network: &Network, links: &[Link], addresses: &[Address]) -> Result<bool, BridgeError> {
+    let name = network.bridge.to_string();
+    let Some(link) = links.iter().find(|link| link.name == name) else { return Ok(false) };
+    if link.kind != "bridge" {
+        return Err(BridgeError::Taken { name });
+    }
+    let [vendor, kind, ..] = Network::mac(network.v4.gateway());
+    let mut own = addresses.iter().filter(|address| address.index == link.index).map(|address| address.address);
+    let named = link.mac.is_some_and(|mac| mac.starts_with(&[vendor, kind]));
+    if named || own.clone().any(|address| network.gateways().contains(&address)) {
+        return Ok(true);
+    }
+    // The kernel gives each link one of those.
+    let local = |address: &IpAddr| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let address = own.find(|address| !local(address)).map(|address| format!("it has the address {address}"));
+    let port =
+        || links.iter().find(|port| port.master == Some(link.index)).map(|port| format!("{} is on it", port.name));
+    match address.or_else(port) {
+        Some(why) => Err(BridgeError::Foreign { name, why }),
+        None => Ok(true),
+    }
 }
 
 /// Sees that nobody else has addresses of the agents' network: packets for agents would go there.
@@ -118,6 +160,42 @@ pub fn has_v6() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bridge_is_ours_when_we_made_it_or_nobody_uses_it() {
+        let network = Network {
+            bridge: "outcall0".parse().unwrap(),
+            v4: "10.200.0.0/16".parse().unwrap(),
+            v6: Some("fd00:200::/64".parse().unwrap()),
+            dns_port: 53,
+            proxy_port: 8080,
+        };
+        let link = |index: u32, name: &str, kind: &str, mac: u8, master: Option<u32>| Link {
+            index,
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            up: true,
+            mac: Some([2, mac, 10, 200, 0, 1]),
+            mtu: 1500,
+            master,
+            peer_netns: None,
+        };
+        let check = |kind: &str, mac: u8, addresses: &[&str], port: Option<&str>| {
+            let port = port.map(|name| link(4, name, "veth", 1, Some(3)));
+            let links: Vec<Link> =
+                [link(2, "eth0", "", 1, None), link(3, "outcall0", kind, mac, None)].into_iter().chain(port).collect();
+            let address = |text: &&str| Address { index: 3, address: text.parse().unwrap(), prefix: 16 };
+            let addresses: Vec<Address> = addresses.iter().map(address).collect();
+            ours(&network, &links, &addresses).map_err(|error| error.to_string())
+        };
+        assert_eq!(ours(&network, &[link(2, "eth0", "", 1, None)], &[]).ok(), Some(false));
+        assert_eq!(check("bridge", 0x6f, &["10.9.0.1"], Some("x")), Ok(true));
+        assert_eq!(check("bridge", 0x42, &["fe80::1", "10.200.0.1"], Some("x")), Ok(true));
+        assert_eq!(check("bridge", 0x42, &["fe80::1"], None), Ok(true));
+        assert!(check("bridge", 0x42, &["fe80::1", "192.168.7.1"], None).unwrap_err().ends_with("address 192.168.7.1"));
+        assert!(check("bridge", 0x42, &[], Some("eth1")).unwrap_err().ends_with("eth1 is on it"));
+        assert!(check("dummy", 0x6f, &["10.200.0.1"], None).unwrap_err().contains("no bridge"));
+    }
 
     #[test]
     fn a_network_that_overlaps_another_interfaces_is_in_use() {

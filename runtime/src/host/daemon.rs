@@ -16,14 +16,13 @@ use rustls::RootCertStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::agents::{AGENTS, Agent, Agents, Origin};
 use super::bridge::{self, BridgeError};
 use super::callers::Callers;
 use super::confine::{self, Guard};
 use super::doors::{self, Doors};
-use super::gate::{Gate, GateError, Look};
+use super::gate::{Gate, GateError};
 use super::network::Network;
 use super::notify::Manager;
 use super::operator::Operator;
@@ -47,16 +46,8 @@ use crate::snapshot::{Snapshot, in_force};
 use crate::state::{Pending, StateDir, StateError};
 use crate::sys::{descriptors, filter, privilege};
 
-/// How often the kernel is asked whether our tables are still there: what was flushed is put back within a second.
-const LOOK: Duration = Duration::from_millis(250);
-/// How often ports are looked at, and addresses in use kept open.
-const TEND: Duration = Duration::from_secs(1);
-/// Addresses that close sooner than this and are in use stay open for [`KEPT`].
-const SOON: Duration = Duration::from_secs(5);
-const KEPT: Duration = Duration::from_secs(30);
-/// How long an agent may take to plug in its cable.
-const PATIENCE: Duration = Duration::from_secs(60);
-
+/// How long what is still to be logged may take at the end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// What to enforce, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -170,10 +161,13 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let (daemon, listeners) = Daemon::start(options, begun).await?;
         daemon.live(listeners).await
-    })
+    });
+    // What waits for a disk that hangs would keep this process from its end.
+    runtime.shutdown_background();
+    ended
 }
 
 /// What the daemon opens before it gives up the rights for it. The kernel is closed by then.
@@ -195,6 +189,8 @@ impl Begun {
     /// Closes the kernel, opens files, and then gives up all that the daemon does not need any more: while there is one
     /// thread, as threads have capabilities, filters and confinement of their own and hand them down.
     fn new(options: &Options) -> Result<Begun, DaemonError> {
+        // What has the name must not be cut off where it is not ours.
+        bridge::check(&options.network)?;
         // Whatever happens from here on, agents reach nothing that no policy opens.
         let shut = ruleset::load(&super::ruleset::closed(&options.network, &Agents::default()));
         shut.map_err(GateError::from)?;
@@ -218,9 +214,9 @@ impl Begun {
         match guard {
             Guard::Whole => {}
             Guard::Part => {
-                eprintln!("outcalld: this kernel has an old Landlock, which confines it to its files in part")
+                crate::say!("this kernel has an old Landlock, which confines it to its files in part")
             }
-            Guard::None => eprintln!("outcalld: this kernel has no Landlock; its user's permissions alone confine it"),
+            Guard::None => crate::say!("this kernel has no Landlock; its user's permissions alone confine it"),
         }
         filter::install().map_err(system("filter system calls"))?;
         Ok(Begun { state, doors, shim, log, interception, trust, roots, trusted })
@@ -261,13 +257,13 @@ pub struct Daemon {
     options: Options,
     trust: Arc<Trust>,
     pub(super) gate: Arc<Gate>,
-    audit: Audit,
+    pub(super) audit: Audit,
     direct: Direct,
     interception: Option<Interception>,
     dialer: Dialer,
     resolver: Resolver,
     pub(super) docker: Option<Docker>,
-    manager: Manager,
+    pub(super) manager: Manager,
     doors: Doors,
     state: StateDir,
     loading: Mutex<()>,
@@ -295,6 +291,7 @@ impl Daemon {
         let gate = Gate::new(network.clone(), policy, direct.clone(), agents)?;
         bridge::bring_up(&network)?;
         gate.settle().await;
+        gate.sweep().await.map_err(system("remove ports of agents that are not known"))?;
         let listeners = Listeners::bind(&network)?;
         let gate = Arc::new(gate);
         let docker = docker(&options, &gate, &audit, &state, trusted, shim)?;
@@ -329,7 +326,7 @@ impl Daemon {
                 continue;
             };
             if self.gate.enforce(Arc::new(snapshot)).await.is_ok() {
-                eprintln!("outcalld: {error}; beginning with the policy {} that was in force", generation.digest);
+                crate::say!("{error}; beginning with the policy {} that was in force", generation.digest);
                 return Ok(First::AsBefore);
             }
         }
@@ -343,7 +340,7 @@ impl Daemon {
             return;
         }
         if let Ok(Err(error)) = blocking(move || state.keep(&artifacts, &digest)).await {
-            eprintln!("outcalld: the policy in force is not remembered: {error}");
+            crate::say!("the policy in force is not remembered: {error}");
         }
     }
 
@@ -362,7 +359,7 @@ impl Daemon {
                 _ = reload.recv() => {
                     self.manager.tell("RELOADING=1");
                     if let Err(error) = self.reload().await {
-                        eprintln!("outcalld: {error}; the policy that was in force still is");
+                        crate::say!("{error}; the policy that was in force still is");
                     }
                     self.manager.tell("READY=1");
                 }
@@ -383,7 +380,11 @@ impl Daemon {
         let _ = tokio::time::timeout(proxy::Limits::default().drain, drained).await;
         serving.shutdown().await;
         let audit = self.audit.clone();
-        let _ = tokio::task::spawn_blocking(move || audit.flush()).await;
+        match tokio::time::timeout(LAST_WORDS, tokio::task::spawn_blocking(move || audit.flush())).await {
+            Ok(Ok(Err(error))) => crate::say!("the audit log is not complete: {error}"),
+            Err(_) => crate::say!("the audit log is not complete: it is not written in time"),
+            Ok(_) => {}
+        }
         shut?;
         failed.map_or(Ok(()), |error| Err(system("serve")(error)))
     }
@@ -482,77 +483,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// Puts our tables back where somebody took them away.
-    fn look(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move {
-            let mut ticks = interval(LOOK);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut said = String::new();
-            loop {
-                ticks.tick().await;
-                match self.gate.look().await {
-                    Ok(Look::Intact) => said.clear(),
-                    Ok(Look::Restored) => {
-                        eprintln!("outcalld: somebody changed the tables named outcall; they were put back");
-                        self.audit.note(&Notice::new("host", "tables_restored", self.gate.policy.load().digest()));
-                    }
-                    Err(error) => {
-                        let text = error.to_string();
-                        if said != text {
-                            eprintln!("outcalld: cannot put the tables named outcall back: {text}");
-                        }
-                        said = text;
-                    }
-                }
-            }
-        })
-    }
-
-    /// Lets agents go whose port is gone, and keeps open what is in use.
-    fn tend(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move {
-            let mut ticks = interval(TEND);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut ports = Ports::default();
-            loop {
-                ticks.tick().await;
-                if let Err(error) = self.gate.renew(SOON, KEPT).await {
-                    eprintln!("outcalld: cannot keep addresses open that are in use: {error}");
-                }
-                let agents: Vec<Agent> = self.gate.hold().await.agents.iter().cloned().collect();
-                let Ok(links) = link::all() else { continue };
-                for gone in ports.gone(&agents, &links) {
-                    if let Err(error) = self.detach(&gone).await {
-                        eprintln!("outcalld: cannot let agent `{gone}` go: {error}");
-                    }
-                }
-            }
-        })
-    }
-
-    /// Lets containers in and go.
-    fn containers(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move {
-            match &self.docker {
-                Some(docker) => docker.follow().await,
-                None => std::future::pending().await,
-            }
-        })
-    }
-
-    fn watchdog(self: Arc<Daemon>) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move {
-            let Some(period) = self.manager.watchdog else { return std::future::pending().await };
-            let mut ticks = interval(period / 3);
-            loop {
-                ticks.tick().await;
-                // Whoever cannot have the lock cannot load a policy either.
-                drop(self.gate.hold().await);
-                self.manager.tell("WATCHDOG=1");
-            }
-        })
-    }
-
     /// Reads the directory again and puts what is in it in force.
     ///
     /// # Errors
@@ -634,45 +564,22 @@ impl Daemon {
         self.gate.attach(name, Origin::Namespace, |agents| self.keep(agents)).await
     }
 
-    fn keep(&self, agents: &Agents) -> io::Result<()> {
+    pub(super) fn keep(&self, agents: &Agents) -> io::Result<()> {
         let kept = tokio::task::block_in_place(|| self.state.write_json(AGENTS, agents));
         kept.map_err(io::Error::other)
     }
 
-    /// Takes them from it, and its port from the bridge.
+    /// Takes them from it, and its port from the bridge. Beside it comes why that could not be remembered.
     ///
     /// # Errors
     /// See [`GateError`].
-    pub async fn detach(&self, name: &str) -> Result<Agent, GateError> {
-        let agent = self.gate.detach(name, |agents| self.keep(agents)).await?;
+    pub async fn detach(&self, name: &str) -> Result<(Agent, Option<io::Error>), GateError> {
+        let (agent, unkept) = self.gate.detach(name, |agents| self.keep(agents)).await?;
         // The port of a container is Docker's to remove, and so is that of a namespace that is gone already.
         if agent.origin == Origin::Namespace {
             let _ = link::remove(&agent.port);
         }
-        Ok(agent)
-    }
-}
-
-/// When agents were first looked for and whether their ports were there.
-#[derive(Debug, Default)]
-struct Ports {
-    seen: std::collections::HashMap<String, (std::time::Instant, bool)>,
-}
-
-impl Ports {
-    /// The agents whose port was there and is gone, or that took too long to get one.
-    fn gone(&mut self, agents: &[Agent], links: &[link::Link]) -> Vec<String> {
-        self.seen.retain(|name, _| agents.iter().any(|agent| agent.name == *name));
-        let mut gone = Vec::new();
-        for agent in agents {
-            let there = links.iter().any(|link| link.name == agent.port);
-            let (since, seen) = self.seen.entry(agent.name.clone()).or_insert((std::time::Instant::now(), there));
-            *seen |= there;
-            if !there && (*seen || since.elapsed() > PATIENCE) {
-                gone.push(agent.name.clone());
-            }
-        }
-        gone
+        Ok((agent, unkept))
     }
 }
 
@@ -706,10 +613,10 @@ fn first_policy(options: &Options, trust: &Trust, state: &StateDir) -> Result<(A
     for generation in state.generations() {
         match state.load(&generation, trust, options.authority()) {
             Ok(last) => {
-                eprintln!("outcalld: {error}; beginning with the policy {} that was in force", generation.digest);
+                crate::say!("{error}; beginning with the policy {} that was in force", generation.digest);
                 return Ok(last);
             }
-            Err(last) => eprintln!("outcalld: nor can the policy {} be loaded: {last}", generation.digest),
+            Err(last) => crate::say!("nor can the policy {} be loaded: {last}", generation.digest),
         }
     }
     Err(error)

@@ -74,12 +74,12 @@ pub(super) fn shim(options: &Options) -> Result<Option<Vec<u8>>, DaemonError> {
         Ok(program) => {
             if wants_a_loader(&program) {
                 let path = path.display();
-                eprintln!("outcalld: {path} is no static program: containers without its C library cannot run it");
+                crate::say!("{path} is no static program: containers without its C library cannot run it");
             }
             Ok(Some(program))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && options.agent_shim.is_none() => {
-            eprintln!("outcalld: there is no {}: containers are made without the shim", path.display());
+            crate::say!("there is no {}: containers are made without the shim", path.display());
             Ok(None)
         }
         Err(error) => Err(DaemonError::Shim { path, error }),

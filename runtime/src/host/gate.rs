@@ -1,6 +1,8 @@
 //! The kernel's part of the host: the ruleset in force, who is behind which port, and which addresses are open. One lock
 //! holds it all together, so that a load, an answer of the DNS filter and an agent that comes or goes follow each other.
 
+mod grants;
+
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -37,6 +39,9 @@ pub enum GateError {
     /// The kernel does not answer.
     #[error("cannot talk to the kernel: {0}")]
     Kernel(#[from] io::Error),
+    /// What was to change cannot be remembered.
+    #[error("cannot remember the agents: {0}")]
+    Memory(io::Error),
     /// There is no such agent, or one too many.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -68,6 +73,8 @@ pub struct Held {
     /// The number of the ruleset that is known to be ours, and what ours looks like.
     generation: u32,
     prints: Option<[Digest; 2]>,
+    /// Whether other agents are remembered than there are.
+    unkept: bool,
 }
 
 /// What [`Gate::look`] found.
@@ -90,7 +97,8 @@ impl Gate {
         let netfilter = netlink::open(netlink::Family::Netfilter)?;
         let elements = Elements::open()?;
         let reserved = HashSet::new();
-        let held = Held { agents, elements, netfilter, reserved, open: false, generation: 0, prints: None };
+        let held =
+            Held { agents, elements, netfilter, reserved, open: false, generation: 0, prints: None, unkept: false };
         let (changes, held) = (watch::Sender::new(0), Mutex::new(held));
         Ok(Gate { network, policy, directory, direct, changes, held })
     }
@@ -226,17 +234,17 @@ impl Gate {
     ) -> Result<Agent, GateError> {
         let mut agents = held.agents.clone();
         agents.insert(agent.clone());
-        keep(&agents)?;
+        keep(&agents).map_err(GateError::Memory)?;
         let mut elements = ruleset::pins(&agent);
         if held.open {
             elements.extend(ruleset::agent_sets(&self.policy.load(), &agent));
         }
         // Whatever the address was used for before is over.
-        held.forget(&agent)?;
-        if let Err(error) = held.change(&elements) {
-            keep(&held.agents)?;
+        if let Err(error) = held.forget(&agent).and_then(|()| held.change(&elements)) {
+            held.unkept = keep(&held.agents).is_err();
             return Err(error.into());
         }
+        held.unkept = false;
         held.agents = agents;
         self.directory.publish(&held.agents);
         self.know(&agent, true);
@@ -264,7 +272,14 @@ impl Gate {
         }
         agents.check(&agent, &self.network)?;
         agents.insert(agent.clone());
-        keep(&agents)?;
+        keep(&agents).map_err(GateError::Memory)?;
+        // Addresses that are no longer its own can be another's soon.
+        let gone = |address: &IpAddr| agent.addresses().all(|own| own != *address);
+        let closing = self.closing(&held, &was, gone);
+        if let Err(error) = held.elements.change(&closing) {
+            held.unkept = keep(&held.agents).is_err();
+            return Err(error.into());
+        }
         let elements = |agent: &Agent| {
             let sets = ruleset::agent_sets(&self.policy.load(), agent).into_iter().filter(|_| held.open);
             ruleset::pins(agent).into_iter().chain(sets).collect::<Vec<Element>>()
@@ -272,7 +287,11 @@ impl Gate {
         let (old, new) = (elements(&was), elements(&agent));
         let removed = old.into_iter().filter(|it| !new.contains(it)).map(|it| Element { change: Change::Remove, ..it });
         // In one batch: there is no moment in which both are in force, nor one in which the sets of rules lack the agent.
-        held.change(&removed.chain(new.iter().cloned()).collect::<Vec<_>>())?;
+        if let Err(error) = held.change(&removed.chain(new.iter().cloned()).collect::<Vec<_>>()) {
+            held.unkept = keep(&held.agents).is_err();
+            return Err(error.into());
+        }
+        held.unkept = false;
         self.know(&was, false);
         held.agents = agents;
         self.directory.publish(&held.agents);
@@ -291,7 +310,7 @@ impl Gate {
         let Ok(Some(bridge)) = link::find(self.network.bridge.as_str()) else { return };
         for address in agent.addresses() {
             if let Err(error) = link::set_neighbour(bridge.index, address, there.then_some(agent.mac)) {
-                eprintln!("outcalld: cannot say where {address} is: {error}");
+                crate::say!("cannot say where {address} is: {error}");
             }
         }
     }
@@ -301,18 +320,41 @@ impl Gate {
         self.held.lock().await.agents.iter().for_each(|agent| self.know(agent, true));
     }
 
-    /// Takes an agent's addresses and port from it. Its connections end, and what it was told is forgotten.
+    /// Removes ports that nobody is behind whom we know: their agents reach nothing, and their names are others' to have.
     ///
     /// # Errors
-    /// See [`GateError`].
-    pub async fn detach(&self, name: &str, keep: impl Fn(&Agents) -> io::Result<()>) -> Result<Agent, GateError> {
+    /// What the kernel says.
+    pub async fn sweep(&self) -> io::Result<()> {
+        let held = self.held.lock().await;
+        let known: HashSet<&str> = held.agents.iter().map(|agent| agent.port.as_str()).collect();
+        for link in link::all()? {
+            let ours = Network::address_of(&link.name).is_some_and(|address| self.network.v4.contains(address));
+            if ours && link.kind == "veth" && !known.contains(link.name.as_str()) {
+                link::remove(&link.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an agent's addresses and port from it. Its connections end, and what it was told is forgotten. Beside it comes
+    /// why that could not be remembered, which must not keep an agent attached; see [`Gate::keep_again`].
+    ///
+    /// # Errors
+    /// See [`GateError`]; at most addresses that names led to are closed already.
+    pub async fn detach(
+        &self,
+        name: &str,
+        keep: impl Fn(&Agents) -> io::Result<()>,
+    ) -> Result<(Agent, Option<io::Error>), GateError> {
         let mut held = self.held.lock().await;
         let mut agents = held.agents.clone();
         let agent = agents.remove(name)?;
         let pins = ruleset::pins(&agent).into_iter();
         let sets = ruleset::agent_sets(&self.policy.load(), &agent).into_iter().filter(|_| held.open);
         let removed: Vec<Element> = pins.chain(sets).map(|it| Element { change: Change::Remove, ..it }).collect();
-        // The kernel first: an agent that is half removed is one that reaches nothing.
+        // The kernel first: an agent that is half removed is one that reaches nothing. Nor does whoever has the address next
+        // reach what names opened to this one.
+        held.elements.change(&self.closing(&held, &agent, |_| true))?;
         held.change(&removed)?;
         held.agents = agents;
         self.directory.publish(&held.agents);
@@ -321,9 +363,19 @@ impl Gate {
         }
         self.changed();
         self.know(&agent, false);
+        let kept = keep(&held.agents);
+        held.unkept = kept.is_err();
         held.forget(&agent)?;
-        keep(&held.agents)?;
-        Ok(agent)
+        Ok((agent, kept.err()))
+    }
+
+    /// Remembers the agents where that could not be done before. Whether it still cannot.
+    pub async fn keep_again(&self, keep: impl Fn(&Agents) -> io::Result<()>) -> bool {
+        let mut held = self.held.lock().await;
+        if held.unkept {
+            held.unkept = keep(&held.agents).is_err();
+        }
+        held.unkept
     }
 
     /// Ends the connections that the kernel carries and the policy in force does not allow. Gives their number.
@@ -450,7 +502,7 @@ impl OnAnswer for Gate {
             let leads = self.direct.leads(&snapshot, wanted);
             if let Err(error) = held.open_addresses(&snapshot, &leads) {
                 // The kernel then refuses connections to them: closed, but somebody should know why.
-                eprintln!("outcalld: cannot open {} resolved addresses: {error}", answer.addresses.len());
+                crate::say!("cannot open {} resolved addresses: {error}", answer.addresses.len());
             }
         })
     }

@@ -20,3 +20,4 @@ pub mod network;
 mod notify;
 mod operator;
 pub mod ruleset;
+mod tend;

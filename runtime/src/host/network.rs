@@ -209,6 +209,12 @@ impl Network {
     pub fn port(address: Ipv4Addr) -> String {
         format!("oc{:08x}", address.to_bits())
     }
+
+    /// The address that a port goes with, by its name; `None` for a name of another form.
+    pub fn address_of(port: &str) -> Option<Ipv4Addr> {
+        let address = Ipv4Addr::from_bits(u32::from_str_radix(port.strip_prefix("oc")?, 16).ok()?);
+        (Network::port(address) == port).then_some(address)
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +254,10 @@ mod tests {
         assert_eq!(v4.upper_half().to_string(), "10.200.0.4/30");
         assert_eq!(v6.apart().to_string(), "fd00:200::8000:0/97");
         assert_eq!(Network::port(Ipv4Addr::new(10, 200, 0, 5)), "oc0ac80005");
+        assert_eq!(Network::address_of("oc0ac80005"), Some(Ipv4Addr::new(10, 200, 0, 5)));
+        for other in ["oc", "oc5", "oc+ac80005", "oc0AC80005", "eth0", "oc0ac800050"] {
+            assert_eq!(Network::address_of(other), None, "{other}");
+        }
         assert_eq!(Network::mac(Ipv4Addr::new(10, 200, 0, 5)), [2, 0x6f, 10, 200, 0, 5]);
     }
 

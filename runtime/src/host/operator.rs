@@ -6,6 +6,7 @@ use std::sync::Arc;
 use outcall_schema::api::agents::{Agent as Row, AgentKind, Attach, Attached, Detach, Detached};
 use outcall_schema::api::bridge::Bridge;
 use outcall_schema::api::docker;
+use outcall_schema::api::grants::{Grant, GrantsFlushed};
 use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
@@ -75,6 +76,14 @@ impl Host for Operator {
         self.on(|daemon| async move { daemon.rollback().await.map_err(failed) })
     }
 
+    fn grants(&self) -> Later<'_, Vec<Grant>> {
+        self.on(|daemon| async move { Ok(daemon.gate.grants().await) })
+    }
+
+    fn flush_grants(&self) -> Later<'_, GrantsFlushed> {
+        self.on(|daemon| async move { daemon.gate.flush().await.map_err(broken) })
+    }
+
     fn agents(&self) -> Later<'_, Vec<Row>> {
         self.on(|daemon| async move { Ok(daemon.gate.hold().await.agents.iter().map(row).collect()) })
     }
@@ -90,8 +99,9 @@ impl Host for Operator {
 
     fn detach(&self, wanted: Detach) -> Later<'_, Detached> {
         self.on(|daemon| async move {
-            let agent = daemon.detach(&wanted.name).await.map_err(of_gate)?;
-            Ok(Detached { name: agent.name })
+            let (agent, unkept) = daemon.detach(&wanted.name).await.map_err(of_gate)?;
+            let warning = |why: io::Error| format!("it reaches nothing, and is known again after a restart: {why}");
+            Ok(Detached { name: agent.name, warnings: unkept.map(warning).into_iter().collect() })
         })
     }
 
@@ -229,7 +239,7 @@ fn of_gate(error: GateError) -> Failed {
         GateError::Agent(AgentError::Name) | GateError::Foreign(_) => Kind::Unusable,
         GateError::Agent(AgentError::Taken(_) | AgentError::Full(_) | AgentError::Address(_)) => Kind::Conflict,
         GateError::Ruleset(RulesetError::Refused(_)) => Kind::Unusable,
-        GateError::Ruleset(_) | GateError::Kernel(_) => Kind::Broken,
+        GateError::Ruleset(_) | GateError::Kernel(_) | GateError::Memory(_) => Kind::Broken,
     };
     Failed::new(kind, error.to_string())
 }

@@ -255,7 +255,7 @@ fn element_text(text: &mut String, element: &Element) {
     };
     let key: Vec<String> = element.key.iter().map(ToString::to_string).collect();
     let timeout = match element.change {
-        Change::Put(Some(lifetime)) => format!(" timeout {}s", lifetime.as_secs().max(1)),
+        Change::Put(Some(lifetime)) => format!(" timeout {}ms", lifetime.as_millis().max(1)),
         Change::Put(None) | Change::Remove => String::new(),
     };
     let _ = writeln!(text, "add element {family} {TABLE} {} {{ {}{timeout} }}", element.set, key.join(" . "));

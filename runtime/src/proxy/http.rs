@@ -99,7 +99,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         let mut first = true;
         loop {
             let next = match self.head(first).await {
-                Head::Whole(head) => self.request(&head).await,
+                Head::Whole(head) => {
+                    self.connection.context.audit.room().await;
+                    self.request(&head).await
+                }
                 Head::Refused(refusal) => self.unreadable(&refusal),
                 Head::Over => {
                     // Inside TLS this says that nothing was cut off. Whoever does not listen misses nothing.

@@ -42,7 +42,7 @@ pub async fn serve(
         let accepted = tokio::select! {
             _ = shutdown.wait_for(|stop| *stop) => break,
             Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, &context) => accepted,
         };
         let Some((stream, peer, place)) = accepted else {
             tokio::time::sleep(PAUSE).await;
@@ -87,9 +87,14 @@ pub async fn serve(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-/// The next connection, once there is a place for it; `None` when accepting failed.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, Place)> {
+/// The next connection, once there is a place for it and room for its records; `None` when accepting failed.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    context: &Context,
+) -> Option<(TcpStream, SocketAddr, Place)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
+    context.audit.room().await;
     let (stream, peer) = listener.accept().await.ok()?;
     Some((stream, peer, place))
 }

@@ -131,4 +131,7 @@ pub struct Detach {
 pub struct Detached {
     /// The name of the instance.
     pub name: String,
+    /// What the operator should know, a sentence each: it reaches nothing any more, and that could not be remembered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

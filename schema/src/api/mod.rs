@@ -10,6 +10,7 @@ pub mod ca;
 pub mod dns;
 pub mod docker;
 pub mod evaluate;
+pub mod grants;
 pub mod intercept;
 pub mod load;
 #[cfg(feature = "openapi")]
@@ -163,6 +164,8 @@ endpoints! {
     RulesArtifacts, Post, "/api/v1/rules/artifacts", None, Upload, Data, Host, "puts a compiled policy in force, or leaves everything as it is";
     RulesReload, Post, "/api/v1/rules/reload", None, Nothing, Data, Host, "reads the directory of artifacts again that outcalld was started with";
     RulesRollback, Post, "/api/v1/rules/rollback", None, Nothing, Data, Host, "puts the policy in force that was before this one";
+    RulesActive, Get, "/api/v1/rules/active", None, Nothing, Data, Host, "the addresses that are open to agents because names led there, by rules with `mode: direct_ip`";
+    RulesFlush, Post, "/api/v1/rules/flush", None, Nothing, Data, Host, "closes all of them and cuts what uses them; names that are asked for again open them again";
     Dns, Get, "/api/v1/dns", None, Nothing, Data, Any, "where names are answered, who is asked for them, and how many were";
     DnsCache, Get, "/api/v1/dns/cache", Some("entries"), Nothing, Data, Any, "how many answers are kept and how often one could be used; with `?entries=true` which";
     DnsCacheFlush, Post, "/api/v1/dns/cache/flush", None, Nothing, Data, Any, "lets go of all answers that are kept, and says how many there were";

@@ -10,7 +10,7 @@ use super::{
     Behind, Door, ENDPOINTS, EVENTS_TYPE, Endpoint, EndpointRow, Gives, JSON_TYPE, METRICS_TYPE, Method, Takes,
     UPLOAD_TYPE,
 };
-use super::{agents, bridge, ca, dns, docker, evaluate, intercept, load, permissions, process, proxy, rules};
+use super::{agents, bridge, ca, dns, docker, evaluate, grants, intercept, load, permissions, process, proxy, rules};
 use crate::artifact::manifest;
 use crate::decision::Action;
 use crate::egress::{Egress, EgressMode};
@@ -201,6 +201,8 @@ fn bodies(endpoint: Endpoint, generator: &mut SchemaGenerator) -> (Option<Schema
         Endpoint::RulesArtifacts | Endpoint::RulesReload | Endpoint::RulesRollback => {
             (None, of::<load::Loaded>(generator))
         }
+        Endpoint::RulesActive => (None, of::<Vec<grants::Grant>>(generator)),
+        Endpoint::RulesFlush => (None, of::<grants::GrantsFlushed>(generator)),
         Endpoint::Dns => (None, of::<dns::DnsStatus>(generator)),
         Endpoint::DnsCache => (None, of::<dns::CacheStatus>(generator)),
         Endpoint::DnsCacheFlush | Endpoint::InterceptCacheFlush => (None, of::<intercept::Flushed>(generator)),

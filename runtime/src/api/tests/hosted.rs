@@ -7,6 +7,7 @@ use outcall_schema::api::UPLOAD_TYPE;
 use outcall_schema::api::agents::{Agent, AgentKind, AgentRow, Attach, Attached, Detach, Detached};
 use outcall_schema::api::bridge::Bridge;
 use outcall_schema::api::docker;
+use outcall_schema::api::grants::{Grant, GrantsFlushed};
 use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
@@ -73,6 +74,21 @@ fn agent() -> Agent {
     }
 }
 
+fn grant() -> Grant {
+    Grant {
+        name: "web-1".to_owned(),
+        agent: "web".to_owned(),
+        src_ip: Ipv4Addr::new(10, 200, 0, 2).into(),
+        destination: Ipv4Addr::new(192, 0, 2, 1).into(),
+        protocol: "any".to_owned(),
+        port: "22".to_owned(),
+        rule: "git".to_owned(),
+        host: "git.example".to_owned(),
+        inserted_at: "2026-01-01T00:00:00.000Z".to_owned(),
+        expires_in_secs: 60,
+    }
+}
+
 fn docker_network(name: &str) -> docker::Network {
     docker::Network {
         name: name.to_owned(),
@@ -122,6 +138,14 @@ impl Host for Recorded {
         self.done("rollback".to_owned(), loaded())
     }
 
+    fn grants(&self) -> Later<'_, Vec<Grant>> {
+        self.done("grants".to_owned(), vec![grant()])
+    }
+
+    fn flush_grants(&self) -> Later<'_, GrantsFlushed> {
+        self.done("flush".to_owned(), GrantsFlushed { flushed: 1, connections_cut: 2 })
+    }
+
     fn agents(&self) -> Later<'_, Vec<Agent>> {
         self.done("agents".to_owned(), vec![agent()])
     }
@@ -147,7 +171,7 @@ impl Host for Recorded {
     }
 
     fn detach(&self, wanted: Detach) -> Later<'_, Detached> {
-        self.done(format!("detach {}", wanted.name), Detached { name: wanted.name })
+        self.done(format!("detach {}", wanted.name), Detached { name: wanted.name, warnings: Vec::new() })
     }
 
     fn networks(&self) -> Later<'_, Vec<docker::Network>> {
@@ -245,6 +269,9 @@ async fn what_a_host_does_is_passed_on_answered_and_written_down() {
     assert_eq!(served.data::<Bridge>("POST /api/v1/bridge/up").await, bridge(true));
     assert_eq!(served.data::<Loaded>("POST /api/v1/rules/reload").await, loaded());
     assert_eq!(served.data::<Loaded>("POST /api/v1/rules/rollback").await, loaded());
+    assert_eq!(served.data::<Vec<Grant>>("GET /api/v1/rules/active").await, [grant()]);
+    let flushed: GrantsFlushed = served.data("POST /api/v1/rules/flush").await;
+    assert_eq!(flushed, GrantsFlushed { flushed: 1, connections_cut: 2 });
     let agents: Vec<AgentRow> = served.data("GET /api/v1/agents").await;
     assert_eq!(agents, [AgentRow { agent: agent(), allowed: 0, blocked: 0 }]);
     assert_eq!(served.posted::<Attached>("/api/v1/agents/attach", r#"{"name":"web-1"}"#).await.name, "web-1");
@@ -254,8 +281,8 @@ async fn what_a_host_does_is_passed_on_answered_and_written_down() {
     let (status, answer) = served.send(upload(&bundle.to_bytes())).await;
     assert_eq!(status, 200, "{answer}");
     let expected =
-        ["bridge", "down", "up", "reload", "rollback", "agents", "attach web-1", "detach web-1", "load 3145728 false"];
-    assert_eq!(*host.asked.lock().unwrap(), expected);
+        "bridge|down|up|reload|rollback|grants|flush|agents|attach web-1|detach web-1|load 3145728 false".split('|');
+    assert_eq!(*host.asked.lock().unwrap(), expected.collect::<Vec<_>>());
     let noted: Vec<(String, u64)> = served
         .log()
         .iter()
@@ -266,6 +293,7 @@ async fn what_a_host_does_is_passed_on_answered_and_written_down() {
         "bridge/up",
         "rules/reload",
         "rules/rollback",
+        "rules/flush",
         "agents/attach",
         "agents/detach",
         "rules/artifacts",

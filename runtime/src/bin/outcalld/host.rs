@@ -154,8 +154,8 @@ impl Close {
         let defaults = <Close as clap::Parser>::parse_from(["close"]);
         let bridge = defaults.bridge.to_string();
         match defaults.closed() {
-            Ok(()) => eprintln!("outcalld: {error}; closed `{bridge}`, as without the file"),
-            Err(closing) => eprintln!("outcalld: {error}; nor is `{bridge}` closed: {closing}"),
+            Ok(()) => outcall_runtime::say!("{error}; closed `{bridge}`, as without the file"),
+            Err(closing) => outcall_runtime::say!("{error}; nor is `{bridge}` closed: {closing}"),
         }
         exit(1)
     }
@@ -172,7 +172,7 @@ fn ended(done: Result<(), impl std::fmt::Display>) -> ! {
     match done {
         Ok(()) => exit(0),
         Err(error) => {
-            eprintln!("outcalld: {error}");
+            outcall_runtime::say!("{error}");
             exit(1)
         }
     }

@@ -33,6 +33,9 @@ pub(super) enum Step {
 
 /// Answers messages.
 pub(super) trait Answer: Send + Sync + 'static {
+    /// Waits until another message can be taken.
+    fn room(&self) -> impl Future<Output = ()> + Send;
+
     /// Takes a message. Does not block.
     fn begin(&self, agent: &Arc<str>, message: &[u8], carrier: Carrier) -> Step;
 

@@ -20,6 +20,7 @@ pub(super) async fn serve<A: Answer>(shared: Arc<Shared<A>>, listener: TcpListen
     // Dropped with this future, and the connections with it.
     let mut tasks = JoinSet::new();
     loop {
+        shared.answer.room().await;
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -55,6 +56,7 @@ async fn connection<A: Answer>(shared: &Arc<Shared<A>>, stream: TcpStream, agent
     let places = Arc::new(Semaphore::new(shared.limits.waiting_per_connection.max(1)));
     let mut message = Vec::new();
     while read_frame(&mut from, &mut message, idle).await.is_some() {
+        shared.answer.room().await;
         match shared.answer.begin(agent, &message, Carrier::Tcp) {
             Step::Silence => {}
             Step::Reply(reply) => {

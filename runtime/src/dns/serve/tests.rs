@@ -18,6 +18,8 @@ struct Echo {
 }
 
 impl Answer for Echo {
+    async fn room(&self) {}
+
     fn begin(&self, agent: &Arc<str>, message: &[u8], carrier: Carrier) -> Step {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let text = String::from_utf8_lossy(message).into_owned();

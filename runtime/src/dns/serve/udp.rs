@@ -21,6 +21,8 @@ pub(super) async fn serve<A: Answer>(shared: Arc<Shared<A>>, socket: UdpSocket) 
     // Dropped with this future, and the tasks with it.
     let mut tasks = JoinSet::new();
     loop {
+        // What comes meanwhile waits in the kernel, as long as that has room.
+        shared.answer.room().await;
         let (length, peer) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             // What an earlier reply met comes back here: the agent closed its socket before the reply came.

@@ -125,6 +125,7 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
                     };
                     let (shared, share) = (Arc::clone(&shared), Arc::clone(&shared.connection.share));
                     streams.spawn(share.run(async move {
+                        shared.connection.context.audit.room().await;
                         let ended = Stream::new(&shared, respond).serve(request).await;
                         drop(place);
                         ended
