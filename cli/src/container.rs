@@ -95,7 +95,6 @@ struct Create {
 
 pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
     let printing = args.printing;
-    let named = |endpoint: Endpoint, name: &str| format!("{}?name={}", endpoint.row().path, query(name));
     match &args.command {
         Command::Create(create) => {
             let answer = daemon.tell_patiently(Endpoint::ContainerCreate, &create.wanted());
@@ -117,12 +116,7 @@ pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
                 out.line(format_args!("Removed {}.", printable(&name)));
             })
         }
-        Command::Logs { name } => {
-            let answer = daemon.ask_at(Endpoint::ContainerLogs, &named(Endpoint::ContainerLogs, name));
-            print(answer, printing, out, |logs: ContainerLogs, out| {
-                logs.text.lines().for_each(|line| out.line(printable(line)));
-            })
-        }
+        Command::Logs { name } => logs(name, daemon, printing, out),
         Command::Pull { image } => {
             let answer = daemon.tell_patiently(Endpoint::ContainerPull, &ContainerPull { image: image.clone() });
             print(answer, printing, out, |Named { name }, out| {
@@ -130,6 +124,18 @@ pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
             })
         }
     }
+}
+
+/// Prints the end of what one has said.
+pub(crate) fn logs(name: &str, daemon: &Daemon, printing: Printing, out: &mut Output) -> Exit {
+    let answer = daemon.ask_at(Endpoint::ContainerLogs, &named(Endpoint::ContainerLogs, name));
+    print(answer, printing, out, |logs: ContainerLogs, out| {
+        logs.text.lines().for_each(|line| out.line(printable(line)));
+    })
+}
+
+fn named(endpoint: Endpoint, name: &str) -> String {
+    format!("{}?name={}", endpoint.row().path, query(name))
 }
 
 impl Create {

@@ -1,6 +1,7 @@
 //! `outcall`: the operator's command. It compiles rules and answers questions about them.
 #![forbid(unsafe_code)]
 
+mod agents;
 mod artifacts;
 mod asked;
 mod asking;
@@ -32,6 +33,7 @@ mod rewrite;
 mod rules;
 mod run;
 mod schema;
+mod service;
 mod sign;
 mod test;
 mod top;
@@ -79,6 +81,7 @@ enum Command {
     Compile(compile::Args),
     Completions(completions::Args),
     Container(container::Args),
+    Daemon(service::Args),
     Diff(diff::Args),
     Dns(dns::Args),
     Doctor(doctor::Args),
@@ -88,6 +91,7 @@ enum Command {
     Fmt(fmt::Args),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
+    Logs(agents::LogsArgs),
     Lsp(lsp::Args),
     Man(completions::ManArgs),
     Metrics(events::MetricsArgs),
@@ -95,11 +99,13 @@ enum Command {
     Network(network::Args),
     Presets(presets::Args),
     Proxy(proxy::Args),
+    Ps(agents::PsArgs),
     Query(query::Args),
     Rules(rules::Args),
     Run(Box<run::Args>),
     Schema(schema::Args),
     Sign(sign::Args),
+    Stop(agents::StopArgs),
     Test(test::Args),
     Top(top::Args),
     Verify(verify::Args),
@@ -134,6 +140,7 @@ fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
         Command::Container(args) => container::run(&args, &daemon, &mut out),
+        Command::Daemon(args) => service::run(&args, &daemon, &mut out),
         Command::Diff(args) => diff::run(&args, &mut out),
         Command::Dns(args) => dns::run(&args, &daemon, &mut out),
         Command::Doctor(args) => doctor::run(&args, &daemon, &mut out),
@@ -143,6 +150,7 @@ fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args, &mut out),
         Command::Inspect(args) => inspect::run(&args, &mut out),
         Command::Keygen(args) => keygen::run(&args, &mut out),
+        Command::Logs(args) => agents::logs(&args, &daemon, &mut out),
         Command::Lsp(args) => lsp::run(&args),
         Command::Man(args) => completions::man(&args),
         Command::Metrics(_) => events::metrics(&daemon, &mut out),
@@ -150,11 +158,13 @@ fn main() -> ExitCode {
         Command::Network(args) => network::run(&args, &daemon, &mut out),
         Command::Presets(args) => presets::run(&args, &mut out),
         Command::Proxy(args) => proxy::run(&args, &daemon, &mut out),
+        Command::Ps(args) => agents::ps(&args, &daemon, &mut out),
         Command::Query(args) => query::run(&args, &mut out),
         Command::Rules(args) => rules::run(&args, &daemon, &mut out),
         Command::Run(args) => run::run(&args, socket),
         Command::Schema(args) => schema::run(&args, &mut out),
         Command::Sign(args) => sign::run(&args, &mut out),
+        Command::Stop(args) => agents::stop(&args, &daemon, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Top(args) => top::run(&args, &daemon, &mut out),
         Command::Verify(args) => verify::run(&args, &mut out),

@@ -10,7 +10,7 @@ use outcall_schema::api::process::{Health, Ready};
 use outcall_schema::api::{Endpoint, ca::CaStatus};
 
 use super::ports::{route_to, taken};
-use super::system::{Feature, Owned};
+use super::system::{Engine, Feature, Owned};
 use super::{CheckRow, Concerns, Examined, Found};
 use crate::daemon::NoAnswer;
 
@@ -236,19 +236,25 @@ fn ip_forward(it: &Examined<'_>) -> Found {
 }
 
 fn docker(it: &Examined<'_>) -> Found {
-    if !it.system.exists("/run/docker.sock") && !it.system.exists("/var/run/docker.sock") {
-        return advised("no engine is running", "apt-get install docker.io && systemctl start docker");
-    }
+    let socket = &it.args.docker_socket;
+    let version = match it.system.engine(socket) {
+        Engine::Answers(version) => version,
+        Engine::Absent => {
+            return advised("no engine is running", "apt-get install docker.io && systemctl start docker");
+        }
+        Engine::Dead(why) => return advised(format!("{socket}: {why}"), "systemctl restart docker"),
+        Engine::Denied => return Found::Unknown(format!("{socket} may not be used by this user")),
+    };
     // Docker refuses what others forward, in a chain of its own that asks this one first.
     let bridge = &it.args.bridge;
     match it.manifest.as_ref().map(|manifest| manifest.needs.direct_ip) {
         Some(true) => advised(
-            "running; it refuses what other bridges forward, which rules with `mode: direct_ip` do",
+            format!("{version} answers; it refuses what other bridges forward, which rules with `mode: direct_ip` do"),
             format!(
                 "iptables -I DOCKER-USER -i {bridge} -j ACCEPT\niptables -I DOCKER-USER -o {bridge} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
             ),
         ),
-        Some(false) | None => fine("running"),
+        Some(false) | None => fine(format!("{version} answers")),
     }
 }
 
@@ -452,7 +458,7 @@ mod tests {
             ("ip_forward", vec![("/proc/sys/net/ipv4/ip_forward", "1\n")], "ok", ""),
             ("ip_forward", vec![("/proc/sys/net/ipv4/ip_forward", "0\n")], "advised", "ip_forward=1"),
             ("docker", vec![], "advised", "docker"),
-            ("docker", vec![("/run/docker.sock", "")], "ok", ""),
+            ("docker", vec![("/run/docker.sock", "")], "advised", "restart docker"),
             ("state", vec![], "advised", "install -d -m 0700"),
             ("state", vec![("/var/lib/outcall", "")], "missing", "install -d"),
             ("rules", vec![], "advised", "/etc/outcall/rules.d"),
@@ -470,6 +476,35 @@ mod tests {
         }
         let off = [("/proc/sys/user/max_user_namespaces", "0\n")];
         assert_eq!(check("user_namespaces", &off, &["--for", "run"]).0, "missing");
+    }
+
+    #[test]
+    fn an_engine_of_docker_s_that_answers_is_told_from_one_that_does_not() {
+        use std::io::{Read, Write};
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("run")).unwrap();
+        let socket = root.path().join("run/docker.sock");
+        let look = || find("docker", System::below(root.path()), &[]);
+        let pong = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Docker/20.10\r\nContent-Length: 2\r\n\r\nOK";
+        for (said, status) in
+            [(pong, "ok"), ("HTTP/1.1 200 OK\r\n\r\n", "advised"), ("nonsense", "advised"), ("", "advised")]
+        {
+            let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let _ = stream.read(&mut [0; 256]);
+                    let _ = stream.write_all(said.as_bytes());
+                });
+                assert_eq!(look().0, status, "{said}");
+            });
+            drop(listener);
+            assert_eq!(look().0, "advised", "nobody listens there any more");
+            std::fs::remove_file(&socket).unwrap();
+        }
+        // One that takes the connection and says nothing.
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(look(), ("advised", "systemctl restart docker".to_owned()));
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Where the proxy listens on the gateway
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     proxy_port: u16,
+    /// Where Docker's engine serves
+    #[arg(long, value_name = "PATH", default_value = "/run/docker.sock")]
+    docker_socket: String,
     /// Print one JSON document
     #[arg(long)]
     json: bool,

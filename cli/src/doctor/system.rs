@@ -1,9 +1,15 @@
 //! What can be read of a host: its kernel, its files, its programs.
 
 use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long Docker's engine may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The host below a directory, which is `/` but in tests.
 pub(super) struct System {
@@ -23,6 +29,19 @@ pub(super) enum Feature {
     Absent,
     /// The kernel does not say.
     Unknown,
+}
+
+/// Whether Docker's engine is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// With what it says that it is.
+    Answers(String),
+    /// There is no socket.
+    Absent,
+    /// There is one, and no engine behind it.
+    Dead(String),
+    /// Whoever asks may not.
+    Denied,
 }
 
 /// A directory or file with whom it belongs to.
@@ -59,6 +78,27 @@ impl System {
     pub(super) fn owned(&self, path: &Path) -> Option<Owned> {
         let found = fs::metadata(self.at(path.to_str()?)).ok()?;
         Some(Owned { directory: found.is_dir(), user: found.uid(), mode: found.permissions().mode() & 0o7777 })
+    }
+
+    /// Asks Docker's engine whether it is there.
+    pub(super) fn engine(&self, socket: &str) -> Engine {
+        match ping(&self.at(socket)) {
+            Ok(answer) => {
+                // No other of its headers comes from an engine alone.
+                let mut lines = answer.lines().skip(1);
+                let engine = answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\nApi-Version: ");
+                match lines.find_map(|line| line.strip_prefix("Server: ")).filter(|_| engine) {
+                    Some(server) => Engine::Answers(server.trim().to_owned()),
+                    None => Engine::Dead("what answers there is no engine of Docker's".to_owned()),
+                }
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound => Engine::Absent,
+                ErrorKind::PermissionDenied => Engine::Denied,
+                ErrorKind::WouldBlock => Engine::Dead("the engine does not answer in time".to_owned()),
+                _ => Engine::Dead(format!("the engine does not answer: {error}")),
+            },
+        }
     }
 
     /// Where a program is that ordinary users often do not have in their `PATH`.
@@ -113,6 +153,18 @@ impl System {
             None => Feature::Absent,
         }
     }
+}
+
+/// The beginning of the answer to `GET /_ping`.
+fn ping(socket: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")?;
+    let mut answer = vec![0; 4096];
+    let length = stream.read(&mut answer)?;
+    answer.truncate(length);
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 #[cfg(test)]

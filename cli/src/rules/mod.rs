@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use outcall_schema::api::Endpoint;
+use outcall_schema::api::grants::{Grant, GrantsFlushed};
 use outcall_schema::api::rules::{Rule, RuleDetail};
 
 use crate::Exit;
@@ -44,6 +45,12 @@ enum Command {
     },
     /// Have outcalld put the policy in force that was before this one
     Rollback,
+    /// List the addresses that are open to agents because names led there, by rules with `mode: direct_ip`
+    Active,
+    /// Close all of them, in the kernel as well, and cut what uses them
+    ///
+    /// A name that is asked for again opens its addresses again.
+    Flush,
     /// Try a condition on a request; no outcalld is asked
     ///
     /// Prints `true`, `false` or `unknown`, on which no rule matches.
@@ -56,6 +63,8 @@ pub(crate) fn run(args: &Args, daemon: &Daemon, out: &mut Output) -> Exit {
         Command::Show { id } => print(one(daemon, id), args.printing, out, show),
         Command::Reload { paths, artifacts } => load::reload(paths, *artifacts, daemon, args.printing, out),
         Command::Rollback => load::rollback(daemon, args.printing, out),
+        Command::Active => print(daemon.ask::<Vec<Grant>>(Endpoint::RulesActive), args.printing, out, active),
+        Command::Flush => print(daemon.ask::<GrantsFlushed>(Endpoint::RulesFlush), args.printing, out, flushed),
         Command::Test(asked) => try_out::run(asked, args.printing, out),
     }
 }
@@ -81,6 +90,27 @@ fn list(rules: Vec<Rule>, out: &mut Output) {
         })
         .collect();
     table(["HITS", "PRIORITY", "ACTION", "RULE", "PLACE", "CONDITION"], &rows, out);
+}
+
+fn active(grants: Vec<Grant>, out: &mut Output) {
+    if grants.is_empty() {
+        out.line("No name led to an address that is open now.");
+        return;
+    }
+    let cells = |grant: Grant| {
+        let Grant { name, src_ip, destination, port, rule, host, inserted_at, expires_in_secs, .. } = grant;
+        let (from, to) = (src_ip.to_string(), destination.to_string());
+        [name, from, to, port, rule, host, inserted_at, format!("in {expires_in_secs} s")]
+    };
+    let rows: Vec<[String; 8]> = grants.into_iter().map(cells).collect();
+    table(["NAME", "FROM", "TO", "PORT", "RULE", "HOST", "SINCE", "CLOSES"], &rows, out);
+}
+
+fn flushed(GrantsFlushed { flushed, connections_cut }: GrantsFlushed, out: &mut Output) {
+    out.line(format_args!("Closed {flushed} way(s) that names had opened."));
+    if connections_cut > 0 {
+        out.line(format_args!("Cut {connections_cut} connection(s) that nothing allows any more."));
+    }
 }
 
 fn show(detail: RuleDetail, out: &mut Output) {
