@@ -111,7 +111,8 @@ impl Drop for Host {
 /// An agent's own kernel says nothing of itself: no groups that it is in, no routers that it looks for, no addresses that it
 /// tries. What a program sends is another matter.
 const QUIET: &str = "table inet quiet { chain out { type filter hook output priority 0; policy accept; \
-    icmpv6 type { mld-listener-report, mld2-listener-report, nd-router-solicit } drop; ip6 saddr :: drop; }; }";
+    icmpv6 type { mld-listener-report, mld2-listener-report, nd-router-solicit } drop; ip6 saddr :: drop; \
+    icmpv6 type nd-neighbor-solicit ip6 saddr fe80::/10 drop; }; }";
 
 /// A network namespace for an agent, held by a process of its own.
 fn namespace(options: &Options<'_>, world: &World) -> Result<Child, String> {

@@ -180,6 +180,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// What there was before the first technique belongs to none.
     fn begin(&mut self) -> Result<(), String> {
+        self.stand.marked(0, Instant::now() + MARKED, MOMENT)?;
         self.gather(None).map(drop)
     }
 

@@ -93,7 +93,7 @@ impl Stand {
     /// Has the agent try a technique.
     pub(crate) fn attempt(&mut self, number: u16, id: &str) -> Result<Said, String> {
         let told = self.orders.as_mut().map(|orders| writeln!(orders, "{number} {id}").and_then(|()| orders.flush()));
-        if !told.is_some_and(|told| told.is_ok()) {
+        if told.is_none_or(|told| told.is_err()) {
             return Err(self.gone("takes no orders"));
         }
         let line = self.answers.recv_timeout(PATIENCE).map_err(|_| self.gone("does not answer"))?;

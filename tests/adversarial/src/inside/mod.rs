@@ -27,6 +27,8 @@ const ANSWER_BYTES: usize = 1 << 20;
 
 /// Where the mark after each technique is sent: documentation's addresses (RFC 5737), which nobody allows.
 pub(crate) const MARK_ADDRESS: [u8; 4] = [198, 51, 100, 1];
+/// The same for IPv6 (RFC 3849), before the first technique alone.
+const MARK_ADDRESS_V6: [u16; 8] = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1];
 /// The first mark's port; each further one is one higher.
 pub(crate) const MARK_PORT: u16 = 20_000;
 
@@ -115,6 +117,10 @@ impl Inside {
 
     /// Leaves a mark in what both the kernel and the filter log, so that everything before it is known to be in the log.
     fn mark(&self, number: u16) {
+        if number == 0 {
+            // Before the first technique: the kernel asks its neighbours where the way out over IPv6 is, once.
+            let _ = self.datagram(SocketAddr::from((MARK_ADDRESS_V6, MARK_PORT)), b"mark", Duration::from_millis(1));
+        }
         let to = SocketAddr::from((MARK_ADDRESS, MARK_PORT.saturating_add(number)));
         let _ = self.datagram(to, b"mark", Duration::from_millis(1));
         let _ = self.ask(&mark_name(number), 1);
