@@ -78,9 +78,7 @@ impl Docker {
         let there = async {
             loop {
                 sleep(PING).await;
-                if let Err(error) = self.engine.ping().await {
-                    return Err(error);
-                }
+                self.engine.ping().await?;
             }
         };
         tokio::select! {
