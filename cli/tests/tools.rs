@@ -152,7 +152,11 @@ fn every_command_can_be_completed_in_every_shell() {
         }
     }
     let (script, _) = check(home.path(), &["completions", "bash"], 0);
-    let output = Command::new("bash").args(["-c", &format!("{script}\ncomplete -p outcall")]).output().unwrap();
+    // It is longer than an argument may be.
+    let file = home.path().join("outcall.bash");
+    std::fs::write(&file, script).unwrap();
+    let output =
+        Command::new("bash").args(["-c", ". \"$1\" && complete -p outcall", "bash"]).arg(&file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     check(home.path(), &["completions", "nonsense"], 2);
 }
