@@ -203,6 +203,8 @@ pub async fn serve(listener: UnixListener, api: AgentApi) -> io::Result<()> {
     loop {
         while tasks.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+        // Each leaves a record at most.
+        api.all.audit.room().await;
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
