@@ -2,13 +2,11 @@
 //! lives.
 //!
 //! An agent in a sandbox has the user's number too, so the number alone tells nothing. It lives in a process namespace
-//! below ours, as do the processes of containers, and it cannot leave it; one whose namespace was attached lives in another
-//! network namespace.
+//! below ours, as do the processes of containers, and it cannot leave it.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixDatagram;
 
 use outcall_schema::api::GROUP;
 
@@ -22,7 +20,7 @@ pub(super) enum Stranger {
         /// Whether members of a group may ask.
         group: bool,
     },
-    /// A process in a process or network namespace of its own, or one that is gone.
+    /// A process in a namespace of its own, or one that is gone.
     Place,
     /// Who it is cannot be told.
     Unknown(io::Error),
@@ -35,9 +33,7 @@ impl fmt::Display for Stranger {
             Stranger::User { group: true } => {
                 write!(f, "only the user that outcalld runs as may ask, root, and members of the group `{GROUP}`")
             }
-            Stranger::Place => {
-                f.write_str("nobody may ask from within a sandbox, a container or another network namespace")
-            }
+            Stranger::Place => f.write_str("nobody may ask from within a sandbox or a container"),
             Stranger::Unknown(error) => write!(f, "who asks cannot be told: {error}"),
         }
     }
@@ -85,14 +81,7 @@ pub(super) fn check(stream: impl AsFd, operators: Option<u32>) -> Result<Peer, S
     let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
     let said = std::fs::read_to_string(path).map_err(Stranger::Unknown)?;
     let peer = Peer { uid: user, pid: credentials.pid };
-    if lives_here(&said) && same_network(&stream).map_err(Stranger::Unknown)? { Ok(peer) } else { Err(Stranger::Place) }
-}
-
-/// Whether whoever connected made the socket in our network namespace. An agent in a namespace that was attached shares our
-/// processes and files, and may have the right user's number.
-fn same_network(stream: impl AsFd) -> io::Result<bool> {
-    let ours = UnixDatagram::unbound()?;
-    Ok(peer::namespace_number(stream)? == peer::namespace_number(ours)?)
+    if lives_here(&said) { Ok(peer) } else { Err(Stranger::Place) }
 }
 
 /// Whether a peer was in the group when it connected, by its own group or one of the others it has.
