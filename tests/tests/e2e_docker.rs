@@ -334,8 +334,8 @@ fn containers_that_outlive_the_engine_stay_guarded() {
     eventually("it is said", || !connected(&host));
     docker.hold(false);
     eventually("it answers", || connected(&host));
-    // Killed while they run, and started again: nothing of theirs changes.
-    docker.kill();
+    // Ended while they run, and started again: nothing of theirs changes.
+    docker.stop();
     eventually("it is said", || !connected(&host));
     assert!(is_guarded(), "without the engine: {}", host.said());
     let row = host.outcall(&["ps"]).stdout;

@@ -34,8 +34,10 @@ fn check_passes(status: i32, card: &Value, place: &str) {
     let failed: Vec<&Value> = rows.iter().filter(|row| row["verdict"] == "failed").collect();
     assert!(failed.is_empty() && card["strays"] == serde_json::json!([]), "{failed:#?}\n{}", card["strays"]);
     assert_eq!((status, &card["place"]), (0, &Value::from(place)));
-    let untried = rows.iter().filter(|row| row["verdict"] == "not_tried").count();
-    assert!(untried <= 5 && rows.len() - untried >= 20, "only what this kernel lacks is not tried: {card:#}");
+    let untried: Vec<&Value> = rows.iter().filter(|row| row["verdict"] == "not_tried").collect();
+    let lacks = |row: &&Value| row["not_tried"].as_str().is_some_and(|why| why.starts_with("this kernel has no "));
+    assert!(untried.iter().all(lacks), "only what this kernel lacks is not tried: {untried:#?}");
+    assert!(rows.len() - untried.len() >= 100, "{card:#}");
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn an_operators_own_rules_are_in_force_as_well() {
         |text: &str| std::fs::write(rules.path().join("own.yaml"), format!("version: \"1\"\nrules:\n{text}")).unwrap();
     let directory = rules.path().to_str().unwrap();
     let only = ["--policy", directory, "--only", "refused-host", "refused-name", "allowed-http"];
-    write("  - { id: nobody, action: block, condition: 'true' }\n");
+    write("  - { id: nobody, action: block, condition: 'http.host == \"nobody.test\"' }\n");
     let (status, card) = verify(&binary("outcall"), false, &only);
     assert_eq!(status, 0, "{card:#}");
     write("  - { id: everybody, action: allow, condition: 'http.host.endsWith(\"evil.test\")' }\n");

@@ -14,7 +14,7 @@ fn a_name_that_something_else_has_is_refused_and_what_has_it_is_left_alone() {
     let mut host = Host::new(&policy("a"));
     stop(&mut host);
     for (made, name, why) in [
-        ("ip link add taken type dummy", "taken", "there is an interface `taken` already, and it is no bridge"),
+        ("ip link add taken type veth", "taken", "there is an interface `taken` already, and it is no bridge"),
         ("ip link add far type veth peer name near", "far", "there is an interface `far` already"),
         (
             "ip link add br-lan type bridge; ip addr add 192.168.7.1/24 dev br-lan; ip link set br-lan up",
@@ -22,7 +22,7 @@ fn a_name_that_something_else_has_is_refused_and_what_has_it_is_left_alone() {
             "there is a bridge `br-lan` already, and it is not ours: it has the address 192.168.7.1",
         ),
         (
-            "ip link add br-two type bridge; ip link add port0 type dummy; ip link set port0 master br-two",
+            "ip link add br-two type bridge; ip link add port0 type veth; ip link set port0 master br-two",
             "br-two",
             "it is not ours: port0 is on it",
         ),
@@ -35,13 +35,13 @@ fn a_name_that_something_else_has_is_refused_and_what_has_it_is_left_alone() {
         assert_eq!(rules_about(&host, name), 0, "{name} is not cut off");
     }
     // One that nobody uses yet is as good as none.
-    host.sh("ip link add spare type bridge");
+    host.sh("ip link del outcall0; ip link add spare type bridge");
     host.set_options(&["--bridge", "spare"]);
     host.start();
     let agent = host.attach("worker");
     assert!(served(&host, &agent));
     // Taken while it runs: it says so, and makes its own again once the name is free.
-    host.sh("ip link del spare; ip link add spare type dummy");
+    host.sh("ip link del spare; ip link add spare type veth");
     let taken = host.outcall(&["bridge", "up"]);
     assert!(taken.status == 1 && taken.stderr.contains("it is no bridge"), "{taken}");
     check_closed(&mut host, &agent);
@@ -56,12 +56,12 @@ fn a_network_that_another_interface_has_is_refused_by_its_name() {
     let agent = host.attach("worker");
     stop(&mut host);
     for address in ["10.200.9.1/24", "10.0.0.1/8", "fd6f:7574:6361:6c6c::9/64"] {
-        host.sh(&format!("ip link add other0 type dummy; ip addr add {address} dev other0 nodad"));
+        host.sh(&format!("ip link add other0 type veth; ip addr add {address} dev other0 nodad"));
         check_does_not_start(&mut host, &format!("is in use: other0 has {address}"));
         check_closed(&mut host, &agent);
         host.sh("ip link del other0");
     }
-    host.sh("ip link add other0 type dummy; ip addr add 10.200.9.1/24 dev other0");
+    host.sh("ip link add other0 type veth; ip addr add 10.200.9.1/24 dev other0");
     host.set_options(&["--subnet", "10.77.0.0/16"]);
     host.start();
     assert!(host.outcall(&["bridge", "status"]).stdout.contains("10.77.0.1/16"));
