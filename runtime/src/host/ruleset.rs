@@ -18,6 +18,8 @@ use crate::snapshot::Snapshot;
 const PORTS: &str = "ports";
 const PINNED_V4: &str = "pinned_v4";
 const PINNED_V6: &str = "pinned_v6";
+/// The set of the packets' table that has the ports of agents as well.
+const PLUGGED: &str = "plugged";
 
 /// Why a policy's ruleset is not what the compiler writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +133,8 @@ fn settings(nft: &str, network: &Network) -> Result<String, ForeignRuleset> {
     Ok(text)
 }
 
-/// The bridge's own table: agents are who they are known as, and reach the host alone, never each other.
+/// The bridge's own table: agents are who they are known as, and reach the host alone, never each other. And what keeps
+/// them from being links of the host's when there is no bridge.
 ///
 /// It works on frames, so it holds whatever is said to packets, with or without `br_netfilter`. Not every kernel can tell of
 /// which bridge a frame's port is, so ours are known by their ports and by the addresses of the agents' network, which no
@@ -139,6 +142,23 @@ fn settings(nft: &str, network: &Network) -> Result<String, ForeignRuleset> {
 /// for packets lets nothing in from the bridge that has any other.
 fn bridge(text: &mut String, network: &Network) {
     let (v4, v6) = (network.v4, network.v6);
+    let _ = write!(
+        text,
+        "
+table inet {TABLE} {{
+	# Filled: the ports of agents. A packet that comes in by one and not by the bridge came past everything that guards the
+	# bridge: somebody took the port off, or the bridge away.
+	set {PLUGGED} {{
+		type ifname
+	}}
+
+	chain unplugged {{
+		type filter hook prerouting priority -310; policy accept;
+		iifname @{PLUGGED} counter name \"refused\" drop
+	}}
+}}
+"
+    );
     let mut chains = String::new();
     for (family, part, subnet, pinned) in
         [("ip", "ip", Some(v4.to_string()), PINNED_V4), ("ip6", "ip6", v6.map(|v6| v6.to_string()), PINNED_V6)]
@@ -210,14 +230,18 @@ table bridge {TABLE} {{
 /// The elements that tie an agent to its port.
 pub fn pins(agent: &Agent) -> Vec<Element> {
     let link = || Part::Link(agent.port.clone());
-    let port = Element { family: Family::Bridge, set: PORTS.to_owned(), key: vec![link()], change: Change::Put(None) };
+    let port = |family: Family, set: &str| {
+        let key = vec![link()];
+        Element { family, set: set.to_owned(), key, change: Change::Put(None) }
+    };
+    let ports = [port(Family::Inet, PLUGGED), port(Family::Bridge, PORTS)];
     let pin = |address: IpAddr| Element {
         family: Family::Bridge,
         set: if address.is_ipv4() { PINNED_V4 } else { PINNED_V6 }.to_owned(),
         key: vec![link(), Part::Mac(agent.mac), Part::Address(address)],
         change: Change::Put(None),
     };
-    std::iter::once(port).chain(agent.addresses().map(pin)).collect()
+    ports.into_iter().chain(agent.addresses().map(pin)).collect()
 }
 
 /// The elements by which an agent belongs to the sets of agents that a policy's rules name.
