@@ -70,10 +70,10 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         id: "text-records-allowed",
         family: Family::Dns,
-        what: "A rule allows every record type of a name that is for the web.",
+        what: "A rule allows the text records of a name that is for the web.",
         change: Change::Rules(
             "rules:\n",
-            "rules:\n  - { id: any-record, action: allow, condition: 'dns.query == \"allowed.test\"' }\n",
+            "rules:\n  - { id: text-records, action: allow, condition: 'dns.query == \"allowed.test\" && dns.record_type == \"TXT\"' }\n",
         ),
         must_fail: &["text-record"],
     },

@@ -12,31 +12,36 @@ pub const NEIGHBOUR: &str = "neighbour";
 /// What the rules' file is called in records. It sorts before whatever an operator's own is called.
 pub const FILE: &str = "000-outcall-verify.yaml";
 
-/// The rules. They come before all others, so that what must pass passes whatever else is in force.
+/// The rules. They come before all others and speak of names themselves, so that what must pass passes whatever else is in
+/// force: a name that only follows from a rule is refused where another rule blocks it.
 pub const RULES: &str = r#"version: "1"
 rules:
   - id: web
     description: "a site that shares its address and its certificate with one that is not allowed"
     priority: -1000000
-    condition: http.host == "allowed.test"
+    condition: dns.query == "allowed.test" || http.host == "allowed.test"
     action: allow
     egress: { ports: [80, 443] }
   - id: paths
     description: "a part of a site"
     priority: -1000000
-    condition: http.host == "paths.wild.test" && http.scheme == "http" && http.method == "GET" && http.path.startsWith("/ok/")
+    condition: >-
+      dns.query == "paths.wild.test" || http.host == "paths.wild.test" && http.scheme == "http" && http.method == "GET" && http.path.startsWith("/ok/")
     action: allow
     egress: { ports: [80] }
   - id: inside
     description: "a part of a site, seen inside TLS"
     priority: -1000000
-    condition: http.host == "modern.test" && http.scheme == "https" && http.method == "GET" && http.path.startsWith("/ok/")
+    condition: >-
+      dns.query == "modern.test" || http.host == "modern.test" && http.scheme == "https" && http.method == "GET" && http.path.startsWith("/ok/")
     action: allow
     egress: { mode: intercept, ports: [443] }
   - id: public-names
     description: "names that lead to addresses that are not public"
     priority: -1000000
     condition: >-
+      dns.query in ["rebind.test", "private.test", "metadata.test", "mixed.test", "loopback.test", "mapped.test",
+      "nat64.test", "sixtofour.test", "alias-private.test", "alias.test"] ||
       http.host in ["rebind.test", "private.test", "metadata.test", "mixed.test", "loopback.test", "mapped.test",
       "nat64.test", "sixtofour.test", "alias-private.test", "alias.test"]
     action: allow

@@ -4,7 +4,6 @@ use crate::technique::Technique;
 
 mod allowed_name;
 mod any_record;
-mod cname_record;
 mod compressed_question;
 mod cut_question;
 mod dns_over_quic;
@@ -34,7 +33,6 @@ mod update_message;
 pub(crate) const TECHNIQUES: &[&Technique] = &[
     &allowed_name::TECHNIQUE,
     &any_record::TECHNIQUE,
-    &cname_record::TECHNIQUE,
     &compressed_question::TECHNIQUE,
     &cut_question::TECHNIQUE,
     &dns_over_quic::TECHNIQUE,
