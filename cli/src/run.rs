@@ -43,6 +43,18 @@ pub(crate) struct Args {
     /// A resolver to ask for allowed names; may be repeated [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "IP[:PORT]", value_parser = upstream)]
     dns_upstream: Vec<SocketAddr>,
+    /// How many names that no rule writes out the command may ask for in a minute [default: 600]
+    #[arg(long, value_name = "NAMES", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    dns_budget_names: Option<u32>,
+    /// How many bytes those names may have together, without the suffixes that rules write out [default: 16384]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    dns_budget_bytes: Option<u32>,
+    /// How many labels one of them may have before its suffix [default: 10]
+    #[arg(long, value_name = "LABELS", value_parser = clap::value_parser!(u32).range(1..=127))]
+    dns_budget_labels: Option<u32>,
+    /// Let the command ask for any number of names
+    #[arg(long)]
+    no_dns_budget: bool,
     /// The certificate authority for rules that look inside TLS, in PEM [default: one for this run alone, in memory]
     #[arg(long, value_name = "FILE", requires = "ca_key")]
     ca_cert: Option<PathBuf>,
@@ -115,10 +127,16 @@ pub(crate) fn run(args: &Args, socket: Option<&Path>) -> Exit {
     command.args(args.secrets.as_ref().map(|directory| option("secrets", directory)));
     command.args(args.secret.iter().map(|secret| option("secret", secret)));
     for (name, number) in [
+        ("dns-budget-names", args.dns_budget_names),
+        ("dns-budget-bytes", args.dns_budget_bytes),
+        ("dns-budget-labels", args.dns_budget_labels),
         ("intercept-leaf-ttl-secs", args.intercept_leaf_ttl_secs),
         ("intercept-body-cap-bytes", args.intercept_body_cap_bytes),
     ] {
         command.args(number.map(|number| option(name, number.to_string())));
+    }
+    if args.no_dns_budget {
+        command.arg("--no-dns-budget");
     }
     if args.quiet {
         command.arg("--quiet");

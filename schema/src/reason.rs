@@ -58,6 +58,7 @@ reasons! {
     AgentTimeout, "agent_timeout", Agent, "the agent was too slow";
     TooManyConnections, "too_many_connections", Agent, "the agent has too many connections open";
     TooManyRequests, "too_many_requests", Agent, "the agent asks too often";
+    DnsBudgetSpent, "dns_budget_spent", Agent, "the agent asks for more names, or longer ones, than its budget for names that no rule writes out";
     BadRequest, "bad_request", Agent, "the agent asks for what cannot be answered";
     ResolutionFailed, "resolution_failed", Upstream, "the name could not be resolved";
     UpstreamUnreachable, "upstream_unreachable", Upstream, "the upstream could not be reached";

@@ -268,3 +268,29 @@ print("still", s.recv(65535)[3] & 15)
     assert!(!ran.stdout.contains("answered 0"), "{ran}");
     assert_eq!(world.queries(), ["allowed.test A"]);
 }
+
+#[test]
+fn names_under_a_wildcard_leave_within_a_budget_whoever_resolves_them() {
+    let mut world = World::new();
+    let rules = r#"
+version: "1"
+rules:
+  - { id: wild, condition: 'http.host.endsWith(".wild.test")', action: allow }
+"#;
+    let curl = "curl -s -o /dev/null -w '%{http_code}\\n' --noproxy '' -x http://127.0.0.1:61080";
+    let script = format!(
+        "dig +short a.wild.test A; {curl} http://b.wild.test/; dig c.wild.test A; {curl} http://d.wild.test/; \
+         {curl} http://a.wild.test/"
+    );
+    let ran = Outcall::new(&world, rules).options(&["--dns-budget-names", "2"]).sh(&script);
+    assert!(ran.stdout.contains("status: REFUSED"), "{ran}");
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.len() == 3).collect();
+    assert_eq!(lines, ["200", "429", "200"], "{ran}");
+    let refusals: Vec<_> = ran.refusals().iter().map(|it| (it["layer"].clone(), it["reason"].clone())).collect();
+    let expected = ["dns", "http"].map(|layer| (layer.into(), "dns_budget_spent".into()));
+    assert_eq!(refusals, expected, "{ran}");
+    assert!(world.queries().iter().all(|query| query.starts_with("a.wild") || query.starts_with("b.wild")));
+    let free = Outcall::new(&world, rules).options(&["--dns-budget-names", "2", "--no-dns-budget"]);
+    let ran = free.sh("for i in 1 2 3 4; do dig +short $i.wild.test A; done");
+    assert_eq!(ran.stdout.lines().count(), 4, "{ran}");
+}

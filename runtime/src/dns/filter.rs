@@ -263,6 +263,13 @@ impl Filter {
             Judgement::NoRecord(refusal) => return self.refuse(&asked, refusal, Rcode::REFUSED, carrier),
         };
         let known = self.resolver.cached(&(Arc::clone(&asked.name), asked.query.rtype));
+        if known.is_none()
+            && self.resolver.charge(&asked.snapshot, agent, &(Arc::clone(&asked.name), asked.query.rtype)).is_err()
+        {
+            let refusal = Refusal { rule: Some(allowed.rule), reason: Reason::DnsBudgetSpent };
+            // The name may well exist, and may be asked for again: nobody is to remember that it does not.
+            return self.refuse(&asked, refusal, Rcode::REFUSED, carrier);
+        }
         match known {
             Some(answer) if self.hook.is_none() => {
                 let visible = answer.visible(allowed.reach);

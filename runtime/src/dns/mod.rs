@@ -4,6 +4,7 @@
 //! agent asked the filter or the proxy asks for a connection.
 
 mod answer;
+mod budget;
 mod cache;
 mod clock;
 mod encrypted;
@@ -20,6 +21,7 @@ mod server;
 mod svcb;
 mod upstream;
 
+pub use budget::Budget;
 pub use clock::Clock;
 pub use examine::{Unusable, examine};
 pub use filter::{Filter, OnAnswer, Told};

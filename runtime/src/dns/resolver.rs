@@ -14,6 +14,7 @@ use rustls::RootCertStore;
 use tokio::sync::{Semaphore, watch};
 
 use super::answer::Answer;
+use super::budget::{Budget, Purses, Spent};
 use super::cache::{Cache, Key};
 use super::clock::Clock;
 use super::judge::{Judgement, judge};
@@ -66,6 +67,7 @@ impl ResolveError {
 #[derive(Debug, Clone)]
 pub struct Resolver {
     shared: Arc<Shared>,
+    purses: Arc<Purses>,
 }
 
 #[derive(Debug)]
@@ -108,7 +110,14 @@ impl Resolver {
                 flights: Mutex::default(),
                 slots: Arc::new(Semaphore::new(FLIGHTS_MAX)),
             }),
+            purses: Arc::new(Purses::new(Some(Budget::default()))),
         }
+    }
+
+    /// With another budget for what agents ask than the default one, or with none.
+    #[must_use]
+    pub fn with_budget(self, budget: Option<Budget>) -> Resolver {
+        Resolver { purses: Arc::new(Purses::new(budget)), ..self }
     }
 
     /// The addresses of `name`, a canonical name, that the policy lets `agent` learn: IPv4 first, each once.
@@ -146,7 +155,10 @@ impl Resolver {
                 return Err(ResolveError::Refused { rule: refusal.rule, reason: refusal.reason });
             }
         };
-        let answer = self.fetch(&(name.into(), rtype)).await.map_err(|_| ResolveError::Failed)?;
+        let key = (name.into(), rtype);
+        let refused = |Spent| ResolveError::Refused { rule: Some(allowed.rule), reason: Reason::DnsBudgetSpent };
+        self.charge(snapshot, agent, &key).map_err(refused)?;
+        let answer = self.fetch(&key).await.map_err(|_| ResolveError::Failed)?;
         let visible = answer.visible(allowed.reach);
         let mut addresses = visible.addresses;
         let mut known = std::collections::HashSet::new();
@@ -196,6 +208,19 @@ impl Resolver {
     /// A fresh answer from the cache.
     pub(super) fn cached(&self, key: &Key) -> Option<Arc<Answer>> {
         self.shared.cache.fresh(key, self.shared.clock.now())
+    }
+
+    /// Charges an agent for a question that was judged, if it has to leave the host: for a name that the rules do not write
+    /// out, once in a while.
+    pub(super) fn charge(&self, snapshot: &Snapshot, agent: &str, key: &Key) -> Result<(), Spent> {
+        if self.kept(key).is_some() {
+            return Ok(());
+        }
+        let unwritten = snapshot.dns.unwritten(&key.0);
+        if unwritten.is_empty() {
+            return Ok(());
+        }
+        self.purses.spend(agent, key, unwritten, self.shared.clock.now())
     }
 
     /// How long ago an answer was received.

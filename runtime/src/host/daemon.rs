@@ -32,7 +32,7 @@ use crate::api::{self, Api, SocketError};
 use crate::audit::{Audit, Notice};
 use crate::dial::Dialer;
 use crate::direct::Direct;
-use crate::dns::{Filter, Resolver, Server};
+use crate::dns::{Budget, Filter, Resolver, Server};
 use crate::docker::{self, Docker};
 use crate::identity::Identity;
 use crate::intercept::{self, Files, Interception, LeafTtl, Leaves, Upstreams, upstream};
@@ -67,6 +67,8 @@ pub struct Options {
     pub network: Network,
     /// The resolvers, asked in this order.
     pub upstreams: Vec<Server>,
+    /// What an agent may ask them for that no rule writes out; anything when absent.
+    pub dns_budget: Option<Budget>,
     /// Where Docker's engine serves; absent where it is not asked.
     pub docker: Option<PathBuf>,
     /// Where audit records go; to standard output when absent, where a service manager keeps them.
@@ -286,6 +288,7 @@ impl Daemon {
         let dialer = Dialer::measured(audit.meters());
         let resolver = Resolver::of_servers(options.upstreams.clone(), roots, dialer.clone());
         let resolver = resolver.map_err(|error| DaemonError::Resolvers(error.to_string()))?;
+        let resolver = resolver.with_budget(options.dns_budget);
         let direct = Direct::default();
         let policy = in_force(snapshot);
         let gate = Gate::new(network.clone(), policy, direct.clone(), agents)?;

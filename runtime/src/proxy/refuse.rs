@@ -108,7 +108,7 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
         Reason::AgentTimeout => (408, "Request Timeout"),
         Reason::HostMismatch => (421, "Misdirected Request"),
         Reason::HeadTooLarge => (431, "Request Header Fields Too Large"),
-        Reason::TooManyRequests => (429, "Too Many Requests"),
+        Reason::TooManyRequests | Reason::DnsBudgetSpent => (429, "Too Many Requests"),
         Reason::ResolutionFailed
         | Reason::UpstreamUnreachable
         | Reason::UpstreamMalformed

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::dns::Budget;
 use crate::intercept::{Files, LeafTtl};
 use crate::secrets::Sources;
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// The resolvers outside, asked in this order.
     pub upstreams: Vec<SocketAddr>,
+    /// What the command may ask them for that no rule writes out; anything when absent.
+    pub dns_budget: Option<Budget>,
     /// The authority for policies that look inside TLS; absent for one that is made for this run and never written.
     pub authority: Option<Files>,
     /// Certificates that servers of intercepted connections are verified against, beside those that this system trusts.

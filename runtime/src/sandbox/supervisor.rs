@@ -283,7 +283,8 @@ impl Enforcing<'_> {
     ) -> io::Result<()> {
         let identity: Identity = Arc::new(OneAgent::named(&self.options.name));
         let dialer = Dialer::measured(self.audit.meters());
-        let resolver = Resolver::new(self.options.upstreams.clone(), dialer.clone());
+        let resolver =
+            Resolver::new(self.options.upstreams.clone(), dialer.clone()).with_budget(self.options.dns_budget);
         let filter = Filter::new(Arc::clone(&self.policy), Arc::clone(&identity), self.audit.clone(), resolver.clone())
             .on_answer(Arc::new(Handed { elements, direct: self.direct.clone() }));
         let context = Context {

@@ -323,6 +323,27 @@ fn a_name_without_a_canonical_form_is_refused_and_never_leaves() {
 }
 
 #[test]
+fn names_that_no_rule_writes_out_are_refused_once_the_budget_is_spent() {
+    let mut zone = zone();
+    for number in 0..601 {
+        zone = zone.address(&format!("n{number}.wild.example"), 5, "93.184.216.36");
+    }
+    let world = World::honest(zone);
+    (0..600).for_each(|number| assert_eq!(world.ask(&format!("n{number}.wild.example"), Rtype::A).rcode, "NOERROR"));
+    let reply = world.ask("n600.wild.example", Rtype::A);
+    assert_eq!((reply.rcode.as_str(), reply.filtered.as_deref()), ("REFUSED", Some("names")));
+    assert_eq!((reply.answer, reply.authority), (vec![], vec![]));
+    assert_eq!(world.refusals(), ["names dns_budget_spent n600.wild.example A"]);
+    for (name, rcode) in [("n7.wild.example", "NOERROR"), ("a.example", "NOERROR"), ("n600.wild.example", "REFUSED")] {
+        assert_eq!(world.ask(name, Rtype::A).rcode, rcode, "{name}");
+    }
+    world.pass(60);
+    assert_eq!(world.ask("n600.wild.example", Rtype::A).rcode, "NOERROR");
+    assert_eq!(world.refusals().len(), 2);
+    assert_eq!(world.asked().len(), 602);
+}
+
+#[test]
 fn answers_are_kept_as_long_as_they_say_and_age() {
     let world =
         World::honest(zone().address("mixed.example", 30, "93.184.216.1").address("mixed.example", 90, "93.184.216.2"));

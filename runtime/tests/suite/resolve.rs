@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::base::iana::{Rcode, Rtype};
 use outcall_runtime::dial::Dialer;
-use outcall_runtime::dns::{ResolveError, Resolver};
+use outcall_runtime::dns::{Budget, ResolveError, Resolver};
 use outcall_runtime::snapshot::Snapshot;
 use outcall_schema::decision::RuleIndex;
 use outcall_schema::reason::Reason;
@@ -313,5 +313,57 @@ async fn arbitrary_replies_neither_panic_nor_resolve() {
         for address in answer.unwrap_or_default() {
             assert_eq!(outcall_schema::addr::special(address), None);
         }
+    }
+}
+
+#[tokio::test]
+async fn invariant_6_names_under_a_wildcard_leave_the_host_within_a_budget() {
+    let upstream = Upstream::honest(zone());
+    let budget = Budget { names: 2, bytes: 20, labels: 2 };
+    let (resolver, snapshot) = (resolver(&[upstream.address]).with_budget(Some(budget)), snapshot(RULES));
+    let spent = Err(ResolveError::Refused { rule: Some(RuleIndex(1)), reason: Reason::DnsBudgetSpent });
+    let addresses = |addresses: &[&str]| Ok(addresses.iter().map(|address| (*address).to_owned()).collect());
+    for (name, expected) in [
+        ("a.b.c.example", spent.clone()),
+        ("a.example", addresses(&["1.2.3.4", "2606:4700::1"])),
+        ("1234567890abcdefghi1.example", spent.clone()),
+        ("www.example", addresses(&["1.1.1.1"])),
+        ("instant.example", spent.clone()),
+        // What the cache has does not leave, and what a rule writes out says nothing.
+        ("a.example", addresses(&["1.2.3.4", "2606:4700::1"])),
+        ("intern.test", addresses(&["10.0.0.1"])),
+    ] {
+        assert_eq!(ask(&resolver, &snapshot, "", name).await, expected, "{name}");
+    }
+    assert_eq!(ask(&resolver, &snapshot, "ci", "instant.example").await, addresses(&["1.2.3.8"]));
+    let mut asked = upstream.questions();
+    asked.retain(|question| question.ends_with(" 1"));
+    assert_eq!(asked, ["a.example 1", "instant.example 1", "intern.test 1", "www.example 1"]);
+    let unbounded = resolver.with_budget(None);
+    assert_eq!(ask(&unbounded, &snapshot, "", "missing.a.b.c.example").await, Err(ResolveError::NotFound));
+}
+
+#[test]
+fn what_rules_write_out_of_a_name_is_not_its_askers() {
+    let rules = r#"
+version: "1"
+rules:
+  - { id: one, condition: 'http.host == "a.example"', action: allow }
+  - { id: suffix, condition: 'dns.query.endsWith(".deep.example")', action: allow }
+  - { id: labels, condition: 'hostMatches(http.host, "*.wide.example")', action: allow }
+  - { id: pattern, condition: 'http.host.matches("^shard-[0-9]+[.]b[.]example$")', action: allow }
+  - { id: part, condition: 'dns.query.contains("cdn")', action: allow }
+"#;
+    let table = snapshot(rules).dns;
+    for (name, unwritten) in [
+        ("a.example", ""),
+        ("x.deep.example", "x"),
+        ("x.y.deep.example", "x.y"),
+        ("secret.wide.example", "secret"),
+        ("shard-7.b.example", "shard-7.b.example"),
+        ("x.cdn.test", "x.cdn.test"),
+        ("x.a.example", "x.a.example"),
+    ] {
+        assert_eq!(table.unwritten(name), unwritten, "{name}");
     }
 }

@@ -99,6 +99,13 @@ impl DnsTable {
         }
     }
 
+    /// What is left of a canonical name without the part that the rules themselves write out, which whoever asks for it could
+    /// not choose: nothing of a name that stands in them, the labels before its suffix of one that lies under a name that
+    /// does, and all of one that is told by a pattern. Which rules decide makes no difference.
+    pub fn unwritten<'a>(&self, name: &'a str) -> &'a str {
+        self.program.unwritten(name)
+    }
+
     fn root(&self, number: u32, facts: &Facts<'_>) -> Possible {
         self.program.ask(self.program.root(number).unwrap_or(NO_LEAF), facts)
     }

@@ -38,6 +38,8 @@ pub(super) struct Program {
     roots: Vec<(u32, Child)>,
     /// For the nodes that look at a value which can be pending at some layer: what lies below.
     possible: Arc<HashMap<u32, Possible>>,
+    /// The nodes that look whole names up in tables.
+    names: Arc<[u32]>,
     fields: u64,
 }
 
@@ -45,7 +47,8 @@ impl Program {
     pub(super) fn open(bytes: Arc<[u8]>, magic: [u8; 4], name: &'static str) -> Result<Program, ArtifactError> {
         let image = Image::open(bytes, magic, name)?;
         let checked = validate::check(&image)?;
-        let mut program = Program { image, roots: checked.roots, possible: Arc::default(), fields: 0 };
+        let names = checked.items.iter().copied().filter(|at| names_host(&image, *at)).collect();
+        let mut program = Program { image, roots: checked.roots, possible: Arc::default(), names, fields: 0 };
         let mut possible = HashMap::new();
         program.summarise(&checked.items, &mut possible);
         program.possible = Arc::new(possible);
@@ -352,6 +355,25 @@ impl Program {
         Child(image.word(at + 4))
     }
 
+    /// What is left of a host's name without the part that some rule writes out: nothing where one writes the whole name out,
+    /// everything where none says so much as how it ends.
+    pub(super) fn unwritten<'a>(&self, name: &'a str) -> &'a str {
+        let mut rest = name.len();
+        for at in self.names.iter().copied() {
+            let (exact, labels) = (self.image.word(at + 5), self.image.word(at + 6));
+            if exact != 0 && self.lookup(exact, 1, name.as_bytes()).is_some() {
+                return "";
+            }
+            let dots = name.match_indices('.').map(|(dot, _)| dot).take_while(|dot| *dot < rest);
+            let ends =
+                |dot: &usize| self.lookup(labels, 2, name.as_bytes().get(dot + 1..).unwrap_or_default()).is_some();
+            if let Some(dot) = dots.filter(|_| labels != 0).find(ends) {
+                rest = dot;
+            }
+        }
+        name.get(..rest).unwrap_or(name)
+    }
+
     #[inline]
     fn lookup(&self, table: u32, children: u32, key: &[u8]) -> Option<u32> {
         let image = &self.image;
@@ -514,6 +536,12 @@ impl Program {
             _ => {}
         }
     }
+}
+
+/// Whether an item looks up the name of a host.
+fn names_host(image: &Image, at: u32) -> bool {
+    let hosts = [Field::DnsQuery, Field::HttpHost, Field::NetworkHostname, Field::TlsSni];
+    image.word(at) == kind::STR && field_of(image, at).is_some_and(|field| hosts.contains(&field))
 }
 
 fn field_of(image: &Image, at: u32) -> Option<Field> {

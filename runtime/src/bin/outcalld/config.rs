@@ -20,7 +20,7 @@ pub(super) const CLOSE: &str = "close";
 /// Larger files are something else: one with every setting has 2 KiB.
 const FILE_MAX: u64 = 1 << 20;
 /// What the values of options are called that are whole numbers.
-const NUMBERS: [&str; 3] = ["PORT", "SECONDS", "BYTES"];
+const NUMBERS: [&str; 5] = ["PORT", "SECONDS", "BYTES", "NAMES", "LABELS"];
 
 /// A setting as the option that says the same.
 struct Setting {

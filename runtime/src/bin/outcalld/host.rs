@@ -15,7 +15,7 @@ use outcall_runtime::kernel::ruleset::{self, RulesetError};
 use outcall_runtime::state;
 use outcall_schema::api::permissions::AGENT_SOCKET;
 
-use super::{Inside, authority};
+use super::{Inside, Names, authority};
 
 /// The daemon.
 #[derive(Debug, clap::Args)]
@@ -59,6 +59,8 @@ pub(super) struct Host {
     /// A resolver to ask for allowed names, `IP`, `IP:PORT`, or over TLS `tls://NAME@IP`; may be repeated.
     #[arg(long, value_name = "RESOLVER", required = true)]
     dns_upstream: Vec<Server>,
+    #[command(flatten)]
+    names: Names,
     /// Where Docker's engine serves. Without an engine there everything else works, and it is asked again.
     #[arg(long, value_name = "PATH", default_value = docker::SOCKET)]
     docker_socket: PathBuf,
@@ -99,6 +101,7 @@ impl Host {
             state: self.state_dir,
             network,
             upstreams: self.dns_upstream,
+            dns_budget: self.names.budget(),
             docker: (!self.no_docker).then_some(self.docker_socket),
             log: self.log,
             authority: authority(self.ca_cert, self.ca_key),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use outcall_runtime::dns::Budget;
 use outcall_runtime::intercept::{Files, LeafTtl};
 use outcall_runtime::sandbox;
 use outcall_runtime::secrets::Sources;
@@ -61,6 +62,8 @@ struct Sandbox {
     /// A resolver to ask for allowed names, `IP` or `IP:PORT`; may be repeated.
     #[arg(long, value_name = "IP[:PORT]", required = true, value_parser = upstream)]
     dns_upstream: Vec<SocketAddr>,
+    #[command(flatten)]
+    names: Names,
     /// The certificate authority for rules that look inside TLS, in PEM [default: one for this run alone, in memory].
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
@@ -78,6 +81,35 @@ struct Sandbox {
     /// The command and its arguments.
     #[arg(required = true, last = true, value_name = "CMD")]
     command: Vec<OsString>,
+}
+
+/// What an agent may ask resolvers for that no rule writes out, on a host as in a sandbox.
+#[derive(Debug, clap::Args)]
+struct Names {
+    /// How many names that no rule writes out an agent may ask for in a minute.
+    #[arg(long, value_name = "NAMES", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    dns_budget_names: u32,
+    /// How many bytes those names may have together, without the suffixes that rules write out.
+    #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    dns_budget_bytes: u32,
+    /// How many labels one of them may have before its suffix.
+    #[arg(long, value_name = "LABELS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=127))]
+    dns_budget_labels: u32,
+    /// Let agents ask for any number of names.
+    #[arg(long)]
+    no_dns_budget: bool,
+}
+
+impl Names {
+    fn budget(&self) -> Option<Budget> {
+        let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let Names { dns_budget_names, dns_budget_bytes, dns_budget_labels, no_dns_budget } = self;
+        (!no_dns_budget).then_some(Budget {
+            names: number(*dns_budget_names),
+            bytes: number(*dns_budget_bytes),
+            labels: number(*dns_budget_labels),
+        })
+    }
 }
 
 /// What rules that look inside TLS take, on a host as in a sandbox.
@@ -157,6 +189,7 @@ fn sandbox(asked: Sandbox) {
         log,
         socket,
         dns_upstream: upstreams,
+        names,
         ca_cert,
         ca_key,
         upstream_ca,
@@ -172,6 +205,7 @@ fn sandbox(asked: Sandbox) {
         log,
         socket,
         upstreams,
+        dns_budget: names.budget(),
         authority: authority(ca_cert, ca_key),
         upstream_ca,
         leaf_ttl: inside.intercept_leaf_ttl_secs,
