@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::{AGENT, NEIGHBOUR};
 use crate::run::Options;
+use crate::stand::DNS_BUDGET;
 use crate::world::{World, enter, zone};
 
 /// The proxy and the resolver as an agent on a host is told them.
@@ -50,7 +51,7 @@ impl Host {
         command.arg("--log").arg(log).arg("--state-dir").arg(work.join("state"));
         command.arg("--ca-cert").arg(authority.join("ca.crt")).arg("--ca-key").arg(authority.join("ca.key"));
         command.arg("--upstream-ca").arg(work.join("ca.pem")).arg("--no-docker");
-        command.args(["--dns-upstream", &zone::DNS_V4.to_string()]);
+        command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--dns-budget-names", DNS_BUDGET]);
         let stderr = File::create(&said).map_err(|error| format!("cannot write a file: {error}"))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let daemon = command.spawn().map_err(|error| format!("outcalld does not start: {error}"))?;

@@ -100,10 +100,15 @@ fn cable(expect: &Expect, evidence: &Evidence, before: &Before, faults: &mut Vec
 
 fn names(expect: &Expect, evidence: &Evidence, faults: &mut Vec<String>) {
     for event in &evidence.events {
-        if let Event::Query { name, kind, .. } = event
-            && !expect.asks.contains(&name.as_str())
-        {
+        let Event::Query { name, spelled, kind, options, .. } = event else { continue };
+        if !expect.asks.contains(&name.as_str()) {
             faults.push(format!("the resolver outside was asked for `{name}` {kind}"));
+        }
+        if spelled != name {
+            faults.push(format!("the resolver outside was asked for `{name}` as `{spelled}`"));
+        }
+        if !options.is_empty() {
+            faults.push(format!("the question for `{name}` brought the EDNS options {options:?} along"));
         }
     }
 }
@@ -203,7 +208,13 @@ mod tests {
                 head: "GET /x HTTP/1.1\r\nHost: evil.test\r\n\r\n".into(),
                 body: String::new(),
             },
-            Event::Query { name: "evil.test".into(), kind: "A".into(), transport: "udp".into(), options: vec![] },
+            Event::Query {
+                name: "evil.test".into(),
+                spelled: "evil.test".into(),
+                kind: "A".into(),
+                transport: "udp".into(),
+                options: vec![],
+            },
         ];
         more.packets = vec![Packet { protocol: "udp".into(), to: to.ip(), port: 9, count: 2 }];
         more.refused = Some(3);

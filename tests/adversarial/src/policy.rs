@@ -46,6 +46,41 @@ rules:
       "nat64.test", "sixtofour.test", "alias-private.test", "alias.test"]
     action: allow
     egress: { ports: [80, 443] }
+  - id: odd-names
+    description: "names whose servers answer in odd ways"
+    priority: -1000000
+    condition: >-
+      dns.query in ["fresh.test", "https.test", "alias-evil.test", "flip.test", "stray.test", "forged.test", "teredo.test",
+      "compatible.test", "local-nat64.test", "unspecified.test", "broadcast.test", "link-local.test", "multicast.test",
+      "unique-local.test", "shared.test"] ||
+      http.host in ["fresh.test", "https.test", "alias-evil.test", "flip.test", "stray.test", "forged.test", "teredo.test",
+      "compatible.test", "local-nat64.test", "unspecified.test", "broadcast.test", "link-local.test", "multicast.test",
+      "unique-local.test", "shared.test"]
+    action: allow
+    egress: { ports: [80, 443] }
+  - id: shards
+    description: "whatever the agent puts before a suffix"
+    priority: -1000000
+    condition: >-
+      hostMatches(dns.query, "**.shards.test") || hostMatches(http.host, "**.shards.test") && http.scheme == "http"
+    action: allow
+    egress: { ports: [80] }
+  - id: certificates
+    description: "servers whose certificates nobody should believe, seen inside TLS"
+    priority: -1000000
+    condition: >-
+      dns.query in ["expired.test", "misnamed.test", "selfsigned.test"] ||
+      http.host in ["expired.test", "misnamed.test", "selfsigned.test"] && http.scheme == "https"
+    action: allow
+    egress: { mode: intercept, ports: [443] }
+  - id: bodies
+    description: "a site that is sent texts without one word"
+    priority: -1000000
+    condition: >-
+      dns.query == "bodies.test" || http.host == "bodies.test" && http.scheme == "http" && http.method == "POST" &&
+      http.body != null && !http.body.contains("secret")
+    action: allow
+    egress: { mode: intercept, match_body: true, ports: [80] }
   - id: neighbour-alone
     description: "a site for another agent"
     priority: -1000000

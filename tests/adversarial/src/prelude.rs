@@ -2,7 +2,7 @@
 
 pub use std::net::IpAddr;
 
-pub use crate::h2;
+pub use crate::inside::Inside;
 pub use crate::technique::Say::{Bytes, Made};
 pub use crate::technique::To::{At, Named, Named6, Proxy, Resolver};
 pub use crate::technique::{
@@ -10,6 +10,7 @@ pub use crate::technique::{
 };
 pub use crate::world::dns::query;
 use crate::world::zone;
+pub use crate::{coded, h2, hello, question};
 
 /// The front of `allowed.test` and `evil.test`, and of most names: one address.
 pub const FRONT: IpAddr = IpAddr::V4(zone::CDN_V4);

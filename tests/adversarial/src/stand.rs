@@ -18,6 +18,8 @@ use crate::world::{World, enter, zone};
 
 /// The proxy and the resolver as an agent in a sandbox is told them.
 const SANDBOX: [&str; 2] = ["127.0.0.1:61080", "127.0.0.1:53"];
+/// How many names under a wildcard an agent may ask for in a minute: few, so that it is soon seen that it is few.
+pub(crate) const DNS_BUDGET: &str = "16";
 /// How long one technique may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,7 +60,7 @@ impl Stand {
                 let mut command = world.on_host(&options.helper);
                 command.arg(&options.outcall).args(["run", "--quiet", "--name", AGENT, "--artifacts"]).arg(artifacts);
                 command.arg("--log").arg(&log).arg("--upstream-ca").arg(&authority);
-                command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--"]);
+                command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--dns-budget-names", DNS_BUDGET, "--"]);
                 command.args(options.helper.line("agent")).args(SANDBOX);
                 (command, None)
             }

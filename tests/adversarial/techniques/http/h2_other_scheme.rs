@@ -1,0 +1,36 @@
+//! Another scheme inside TLS.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "h2-other-scheme",
+    family: Family::Http,
+    name: "Another scheme inside TLS",
+    tries: "Asks for an allowed path with the scheme http.",
+    danger: "What is judged as https would be served as http.",
+    places: Places::Everywhere,
+    steps: &[Step::Tunnel(
+        b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
+        Tls { sni: "modern.test", alpn: &["h2"] },
+        &[
+            Made("the preface, and stream 1: GET /ok/1 of modern.test", || {
+                [h2::preface(), h2::get(1, "modern.test", "/ok/1")].concat()
+            }),
+            Made("stream 3: GET /ok/2 with :scheme http", || {
+                h2::request(
+                    3,
+                    &[(":method", "GET"), (":scheme", "http"), (":authority", "modern.test"), (":path", "/ok/2")],
+                )
+            }),
+        ],
+    )],
+    expect: Expect {
+        arrives: &["GET /ok/1 modern.test"],
+        greets: &["modern.test"],
+        asks: &["modern.test"],
+        reaches: FRONT_WEB,
+        refusals: &[refusal("https", "default", "ambiguous_request")],
+        ..NOTHING
+    },
+    on_host: None,
+};

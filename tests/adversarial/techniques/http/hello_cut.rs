@@ -1,0 +1,33 @@
+//! A ClientHello that breaks off.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "hello-cut",
+    family: Family::Http,
+    name: "A ClientHello that breaks off",
+    tries: "Opens a tunnel, sends half a ClientHello and says no more.",
+    danger: "Who judges what has come so far judges half a name.",
+    places: Places::Everywhere,
+    steps: &[Step::Do("CONNECT allowed.test:443, then half a ClientHello, then the end", cut)],
+    expect: Expect {
+        asks: &["allowed.test"],
+        reaches: FRONT_WEB,
+        refusals: &[refusal("connect", "default", "malformed_client_hello")],
+        ..NOTHING
+    },
+    on_host: None,
+};
+
+fn cut(inside: &Inside) -> std::io::Result<()> {
+    use std::io::{Read, Write};
+    let mut stream = inside.connect(inside.proxy())?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(3)))?;
+    stream.write_all(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n")?;
+    let mut answer = [0; 256];
+    stream.read(&mut answer)?;
+    let hello = hello::hello(&[hello::named("allowed.test")]);
+    stream.write_all(hello.get(..hello.len() / 2).unwrap_or_default())?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    stream.read(&mut answer).map(drop)
+}

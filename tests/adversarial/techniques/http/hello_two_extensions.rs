@@ -1,0 +1,28 @@
+//! A ClientHello that names a server twice.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "hello-two-extensions",
+    family: Family::Http,
+    name: "A ClientHello that names a server twice",
+    tries: "Opens a tunnel to the allowed host, with a ClientHello that has the extension for names twice: the allowed one and its neighbour.",
+    danger: "Who reads a ClientHello otherwise than the server does judges another name than is served.",
+    places: Places::Everywhere,
+    steps: &[Step::Tcp(
+        Proxy,
+        &[
+            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Made("a ClientHello with two server_name extensions: allowed.test, evil.test", || {
+                hello::hello(&[hello::named("allowed.test"), hello::named("evil.test")])
+            }),
+        ],
+    )],
+    expect: Expect {
+        asks: &["allowed.test"],
+        reaches: FRONT_WEB,
+        refusals: &[refusal("connect", "default", "malformed_client_hello")],
+        ..NOTHING
+    },
+    on_host: None,
+};

@@ -1,0 +1,28 @@
+//! A ClientHello with a list of names.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "hello-two-names",
+    family: Family::Http,
+    name: "A ClientHello with a list of names",
+    tries: "Opens a tunnel to the allowed host, with a ClientHello whose extension names two servers.",
+    danger: "Who reads a ClientHello otherwise than the server does judges another name than is served.",
+    places: Places::Everywhere,
+    steps: &[Step::Tcp(
+        Proxy,
+        &[
+            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Made("a ClientHello for allowed.test and evil.test in one extension", || {
+                hello::hello(&[hello::names(&[(0, b"allowed.test"), (0, b"evil.test")])])
+            }),
+        ],
+    )],
+    expect: Expect {
+        asks: &["allowed.test"],
+        reaches: FRONT_WEB,
+        refusals: &[refusal("connect", "default", "malformed_client_hello")],
+        ..NOTHING
+    },
+    on_host: None,
+};

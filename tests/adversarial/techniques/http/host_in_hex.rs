@@ -1,0 +1,15 @@
+//! A host in hexadecimal.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "host-in-hex",
+    family: Family::Http,
+    name: "A host in hexadecimal",
+    tries: "Asks the proxy for a page of 0x5db8d822, which some readers take for an address.",
+    danger: "inet_aton(3) reads as an address what others read as a name.",
+    places: Places::Everywhere,
+    steps: &[Step::Tcp(Proxy, &[Bytes(b"GET http://0x5db8d822/ HTTP/1.1\r\nHost: 0x5db8d822\r\n\r\n")])],
+    expect: Expect { refusals: &[refusal("http", "default", "ambiguous_request")], ..NOTHING },
+    on_host: None,
+};
