@@ -124,6 +124,23 @@ fn an_agent_is_who_the_kernel_says_it_is() {
     assert_eq!(name(&shim(&host, &newer, "checkin --json")), "newer newer");
 }
 
+/// Of root's own, whose processes and files are the host's.
+#[test]
+fn no_agent_is_answered_where_operators_are() {
+    let host = Host::new(RULES);
+    let agent = host.attach("worker");
+    let flush = format!("outcall --socket {} dns flush", host.socket().display());
+    assert_eq!(host.outcall(&["dns", "flush"]).status, 0);
+    let ran = host.agent_sh(&agent, &flush);
+    assert!(ran.status != 0 && ran.to_string().contains("no agent may ask"), "{ran}");
+    let refused = host.audit().into_iter().filter(|it| it["event"] == "stranger_refused").count();
+    assert_eq!(refused, 1, "one line in the log");
+    // Whoever is behind no port is no agent.
+    let free = Agent::new(&host, "free");
+    let ran = host.agent_sh(&free, &flush);
+    assert_eq!(ran.status, 0, "{ran}");
+}
+
 /// Each of these says two things of who it is, or nothing that can be relied on.
 #[test]
 fn who_could_be_two_is_nobody() {

@@ -3,6 +3,7 @@
 use outcall_schema::api::{ApiResponse, JSON_TYPE};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::net::UnixStream;
 
 use super::message::Failure;
 use crate::audit::Follower;
@@ -53,6 +54,22 @@ pub(super) fn whole(method: &str, status: u16, content_type: &str, body: &[u8], 
         answer.extend_from_slice(ending);
     }
     answer
+}
+
+/// The most that is thrown away of what somebody sends who is not answered.
+const DISMISSED_MAX: usize = 64 << 10;
+
+/// Says why to whoever is not answered, before the connection is closed. Nothing is waited for. What has come is thrown away:
+/// closing over it would be told to the other side as an error, which many programs report in place of what they were told.
+pub(super) fn dismiss(stream: &UnixStream, why: &Failure) {
+    let _ = stream.try_write(&failure("", why));
+    let (mut buffer, mut dropped) = ([0; 4096], 0);
+    while let Ok(length @ 1..) = stream.try_read(&mut buffer) {
+        dropped += length;
+        if dropped >= DISMISSED_MAX {
+            return;
+        }
+    }
 }
 
 /// Why something is not done, in bytes.

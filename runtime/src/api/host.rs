@@ -3,6 +3,7 @@
 //! `outcall run` has no such thing behind its socket; the endpoints that need it answer 404 there.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 
 use outcall_schema::api::agents::{Agent, Attach, Attached, Detach, Detached};
@@ -42,6 +43,9 @@ pub trait Host: Send + Sync {
 
     /// Closes them, and cuts what uses them.
     fn flush_grants(&self) -> Later<'_, GrantsFlushed>;
+
+    /// Whether whoever connected is behind the port of an agent.
+    fn is_agent(&self, socket: OwnedFd) -> Later<'_, bool>;
 
     /// The agents on the bridge, in the order of their names.
     fn agents(&self) -> Later<'_, Vec<Agent>>;

@@ -3,7 +3,7 @@
 //!
 //! The reader of heads is the proxy's, so what has two readings is refused here as well, and every refusal is answered in
 //! the same envelope. Invariant: no agent reaches this. Its view of the file system does not have the socket, and who
-//! lives in a process namespace below ours is refused whatever way it found (see `api::peer`).
+//! lives in a process namespace below ours or behind an agent's port is refused whatever way it found (see `api::peer`).
 
 pub mod agents;
 mod answer;
@@ -25,6 +25,7 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +39,7 @@ use tokio::time::timeout;
 
 use self::answer::{Reply, data, document, with_status};
 use self::message::{Asked, Failure, Unread};
-use self::peer::Peer;
+use self::peer::{Peer, Stranger};
 use self::process::Started;
 use crate::audit::{Audit, FOLLOWERS_MAX, Notice};
 use crate::dns::Resolver;
@@ -174,7 +175,7 @@ async fn serve_within(listener: UnixListener, api: Api, limits: Limits) -> io::R
         };
         let api = api.clone();
         tasks.spawn(async move {
-            match peer::check(&stream, api.operators) {
+            match api.known(&stream).await {
                 Ok(peer) => api.converse(stream, peer, limits).await,
                 Err(stranger) => {
                     api.audit.room().await;
@@ -187,9 +188,27 @@ async fn serve_within(listener: UnixListener, api: Api, limits: Limits) -> io::R
 }
 
 impl Api {
+    /// Looks at who connected. Where there are agents in network namespaces, none of them is answered, whatever its user.
+    async fn known(&self, stream: &UnixStream) -> Result<Peer, Stranger> {
+        let peer = peer::check(stream, self.operators)?;
+        let Some(host) = &self.host else { return Ok(peer) };
+        if peer::is_near(stream)? {
+            return Ok(peer);
+        }
+        if !peer.is_ours() {
+            return Err(Stranger::Network);
+        }
+        let socket = stream.as_fd().try_clone_to_owned().map_err(Stranger::Unknown)?;
+        match host.is_agent(socket).await {
+            Ok(false) => Ok(peer),
+            Ok(true) => Err(Stranger::Agent),
+            Err(failed) => Err(Stranger::Unknown(io::Error::other(failed))),
+        }
+    }
+
     /// Tells a stranger so. Nothing of theirs is read, nothing waited for.
-    fn turn_away(&self, stream: &UnixStream, stranger: &peer::Stranger) {
-        let _ = stream.try_write(&answer::failure("", &Failure::new(403, stranger.to_string())));
+    fn turn_away(&self, stream: &UnixStream, stranger: &Stranger) {
+        answer::dismiss(stream, &Failure::new(403, stranger.to_string()));
         self.audit.meters().strangers.add();
         let notice = Notice::new("api", "stranger_refused", self.policy.load().digest());
         let notice = peer::who(stream).into_iter().fold(notice, |notice, (name, number)| notice.with(name, number));

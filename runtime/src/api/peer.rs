@@ -2,11 +2,13 @@
 //! lives.
 //!
 //! An agent in a sandbox has the user's number too, so the number alone tells nothing. It lives in a process namespace
-//! below ours, as do the processes of containers, and it cannot leave it.
+//! below ours, as do the processes of containers, and it cannot leave it. One whose network namespace was attached to a host
+//! shares our processes and files: it is known by where its socket was made.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixDatagram;
 
 use outcall_schema::api::GROUP;
 
@@ -22,6 +24,10 @@ pub(super) enum Stranger {
     },
     /// A process in a namespace of its own, or one that is gone.
     Place,
+    /// A member of the group alone, from another network namespace: an agent could have made itself one.
+    Network,
+    /// Whoever is behind the port of an agent.
+    Agent,
     /// Who it is cannot be told.
     Unknown(io::Error),
 }
@@ -34,6 +40,10 @@ impl fmt::Display for Stranger {
                 write!(f, "only the user that outcalld runs as may ask, root, and members of the group `{GROUP}`")
             }
             Stranger::Place => f.write_str("nobody may ask from within a sandbox or a container"),
+            Stranger::Network => {
+                write!(f, "members of the group `{GROUP}` may ask from the network namespace of outcalld alone")
+            }
+            Stranger::Agent => f.write_str("no agent may ask"),
             Stranger::Unknown(error) => write!(f, "who asks cannot be told: {error}"),
         }
     }
@@ -46,6 +56,13 @@ pub(super) struct Peer {
     pub(super) uid: u32,
     /// The process, as it was when it connected.
     pub(super) pid: i32,
+}
+
+impl Peer {
+    /// Whether it is root or who we are, and not only a member of the group.
+    pub(super) fn is_ours(self) -> bool {
+        self.uid == 0 || self.uid == rustix::process::geteuid().as_raw()
+    }
 }
 
 /// The number of the group whose members may ask, where this host has it. Only `/etc/group` is read: a directory service that
@@ -71,17 +88,21 @@ pub(super) fn who(stream: impl AsFd) -> Vec<(&'static str, i64)> {
 /// Looks at who connected. `operators` is the group whose members may ask.
 pub(super) fn check(stream: impl AsFd, operators: Option<u32>) -> Result<Peer, Stranger> {
     let credentials = peer::credentials(&stream).map_err(Stranger::Unknown)?;
-    let user = credentials.uid;
-    let known = user == 0 || user == rustix::process::geteuid().as_raw();
-    if !known && !member(&stream, credentials.gid, operators)? {
+    let peer = Peer { uid: credentials.uid, pid: credentials.pid };
+    if !peer.is_ours() && !member(&stream, credentials.gid, operators)? {
         return Err(Stranger::User { group: operators.is_some() });
     }
     // The number of a process that has ended may be another's by now; the descriptor is still of the one that connected.
     let process = peer::process(&stream).map_err(Stranger::Unknown)?;
     let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
     let said = std::fs::read_to_string(path).map_err(Stranger::Unknown)?;
-    let peer = Peer { uid: user, pid: credentials.pid };
     if lives_here(&said) { Ok(peer) } else { Err(Stranger::Place) }
+}
+
+/// Whether whoever connected made the socket in our network namespace.
+pub(super) fn is_near(stream: impl AsFd) -> Result<bool, Stranger> {
+    let near = || Ok(peer::namespace_number(stream)? == peer::namespace_number(UnixDatagram::unbound()?)?);
+    near().map_err(Stranger::Unknown)
 }
 
 /// Whether a peer was in the group when it connected, by its own group or one of the others it has.
@@ -140,5 +161,7 @@ mod tests {
         let (left, _right) = std::os::unix::net::UnixStream::pair().unwrap();
         let me = check(&left, None).unwrap();
         assert_eq!(u32::try_from(me.pid).unwrap(), std::process::id());
+        assert!(me.is_ours() && is_near(&left).unwrap());
+        assert!(!Peer { uid: me.uid.max(1) + 1, pid: me.pid }.is_ours());
     }
 }

@@ -1,4 +1,5 @@
-//! Which agent is at the other end of the agents' socket: the one behind whose port it is.
+//! Which agent is at the other end of the agents' socket: the one behind whose port it is. At the other end of the operators'
+//! none may be.
 //!
 //! To the bridge, to the DNS filter and to the proxy an agent is whatever is in the network namespace that its port leads to;
 //! here it is the same. Of whoever connects the kernel says two things: the namespace in which its socket was made, and the
@@ -79,6 +80,20 @@ fn port_of(socket: &OwnedFd, bridge: &str) -> Result<String, NoAgent> {
         (None, _) => Err(NoAgent::Elsewhere),
         (Some(_), Some(_)) => Err(NoAgent::Several),
     }
+}
+
+/// Whether whoever connected is in the namespace that a port of the bridge leads to, or made its socket there.
+pub(super) fn is_behind_a_port(socket: &OwnedFd, bridge: &str) -> io::Result<bool> {
+    let process = peer::process(socket)?;
+    let number = u32::try_from(peer::credentials(socket)?.pid).map_err(io::Error::other)?;
+    let links = link::all()?;
+    let (of_socket, of_process) = (link::netns_at(peer::namespace(socket)?)?, link::netns_of(number)?);
+    if has_ended(&process)? {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the process that connected has ended"));
+    }
+    let bridge = links.iter().find(|link| link.name == bridge).map(|bridge| bridge.index);
+    let mut ports = links.iter().filter(|link| bridge.is_some() && link.master == bridge);
+    Ok(ports.any(|port| port.peer_netns.is_some() && [of_socket, of_process].contains(&port.peer_netns)))
 }
 
 /// Whether a process has ended, without waiting for it: its descriptor can then be read (pidfd_open(2)).

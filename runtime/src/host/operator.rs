@@ -1,6 +1,7 @@
 //! What the operator's API asks of the daemon.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use outcall_schema::api::agents::{Agent as Row, AgentKind, Attach, Attached, Detach, Detached};
@@ -11,7 +12,7 @@ use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
 use super::agents::{Agent, AgentError, Origin};
-use super::bridge;
+use super::{bridge, callers};
 use super::daemon::{Daemon, DaemonError};
 use super::gate::GateError;
 use crate::api::{Counter, Failed, Host, Kind, Later};
@@ -82,6 +83,14 @@ impl Host for Operator {
 
     fn flush_grants(&self) -> Later<'_, GrantsFlushed> {
         self.on(|daemon| async move { daemon.gate.flush().await.map_err(broken) })
+    }
+
+    fn is_agent(&self, socket: OwnedFd) -> Later<'_, bool> {
+        self.on(|daemon| async move {
+            let bridge = daemon.gate.network.bridge.clone();
+            let found = tokio::task::spawn_blocking(move || callers::is_behind_a_port(&socket, bridge.as_str())).await;
+            found.map_err(|error| broken(io::Error::other(error)))?.map_err(broken)
+        })
     }
 
     fn agents(&self) -> Later<'_, Vec<Row>> {

@@ -258,7 +258,7 @@ impl All {
 
     /// Tells a stranger so. Nothing of theirs is read, nothing waited for.
     fn turn_away(&self, stream: &UnixStream, why: &str) {
-        let _ = stream.try_write(&answer::failure("", &Failure::new(403, why)));
+        answer::dismiss(stream, &Failure::new(403, why));
         self.audit.meters().agent_strangers.add();
         let notice = Notice::new("api", "stranger_refused", self.policy.load().digest()).with("socket", "agents");
         let notice = who(stream).into_iter().fold(notice, |notice, (name, number)| notice.with(name, number));
@@ -268,7 +268,7 @@ impl All {
     /// Tells an agent no, of which nothing was read.
     fn stop_short(&self, stream: &UnixStream, agent: &str, refused: &Refused) {
         self.record(agent, "", refused);
-        let _ = stream.try_write(&answer::failure("", &refused.failure));
+        answer::dismiss(stream, &refused.failure);
     }
 
     /// Reads one request, answers it and closes.

@@ -1,6 +1,7 @@
 //! What is passed on to a host, and what comes back from it.
 
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
 use outcall_schema::api::UPLOAD_TYPE;
@@ -144,6 +145,10 @@ impl Host for Recorded {
 
     fn flush_grants(&self) -> Later<'_, GrantsFlushed> {
         self.done("flush".to_owned(), GrantsFlushed { flushed: 1, connections_cut: 2 })
+    }
+
+    fn is_agent(&self, _: OwnedFd) -> Later<'_, bool> {
+        Box::pin(async { Ok(true) })
     }
 
     fn agents(&self) -> Later<'_, Vec<Agent>> {
