@@ -7,6 +7,9 @@ use std::sync::Arc;
 pub trait Identify: Send + Sync {
     /// The name of the agent at this address; empty when nobody knows it.
     fn agent(&self, peer: SocketAddr) -> Arc<str>;
+
+    /// The name of the agent behind the link of this name, where agents have one each; empty when nobody knows it.
+    fn behind(&self, link: &str) -> Arc<str>;
 }
 
 /// Shared by everything that listens.
@@ -25,6 +28,10 @@ impl OneAgent {
 
 impl Identify for OneAgent {
     fn agent(&self, _peer: SocketAddr) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
+    fn behind(&self, _link: &str) -> Arc<str> {
         Arc::clone(&self.0)
     }
 }

@@ -66,6 +66,8 @@ reasons! {
     UpstreamTimeout, "upstream_timeout", Upstream, "the upstream was too slow";
     ObligationUnavailable, "obligation_unavailable", Host, "a hold or enrich rule applies to the request and cannot be acted on";
     RawTraffic, "raw_traffic", Policy, "no rule allows this address, port and protocol";
+    ForgedSource, "forged_source", Agent, "the packet does not have the addresses of the agent that sent it";
+    AgentToAgent, "agent_to_agent", Agent, "agents on one bridge do not reach each other";
     CertGenFailed, "cert_gen_failed", Host, "no certificate could be made for the host";
     ClientHandshakeFailed, "client_handshake_failed", Agent, "the TLS handshake with the client failed";
     UpstreamHandshakeFailed, "upstream_handshake_failed", Upstream, "the TLS handshake with the upstream failed or its certificate is not valid for the host";

@@ -1,6 +1,7 @@
 //! `outcalld` on a host: agents in namespaces on its bridge, a real kernel, real clients, and what arrived at the internet.
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use outcall_tests::fixtures::host::Host;
@@ -23,6 +24,13 @@ fn eventually(what: &str, so: impl Fn() -> bool) {
         assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// How many packets a named counter has seen.
+fn counter_of(host: &Host, family: &str, name: &str) -> u64 {
+    let told = host.sh(&format!("nft -j list counter {family} outcall {name}"));
+    let count = told.split("\"packets\": ").nth(1).and_then(|rest| rest.split(',').next()).map(str::trim);
+    count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{told}"))
 }
 
 /// How often the daemon found its tables changed by somebody else.
@@ -88,6 +96,8 @@ fn an_agent_reaches_what_the_policy_says_and_nothing_else() {
 fn agents_are_who_they_are_and_never_reach_each_other() {
     let host = Host::new(RULES);
     let (one, other) = (host.attach("one"), host.attach("other"));
+    let ports = host.sh("bridge -d link show");
+    assert_eq!(ports.matches("isolated on").count(), 2, "the bridge itself passes nothing on: {ports}");
     // A server of one agent's, which the other never reaches, at either of its addresses; nor by its hardware address.
     let mut server = host.agent_command(&one, 60);
     let mut serving = server.args(["python3", "-m", "http.server", "--bind", "::", "8000"]).spawn().unwrap();
@@ -101,6 +111,13 @@ fn agents_are_who_they_are_and_never_reach_each_other() {
         assert_ne!(ran.status, 0, "{script}: {ran}");
     }
     end(&mut serving);
+    let reasons = |wanted: &str| {
+        let audit = host.audit().into_iter();
+        audit.filter(|it| it["agent"] == "other" && it["reason"] == wanted).collect::<Vec<_>>()
+    };
+    eventually("what is for another agent leaves a record of who sent it", || {
+        reasons("agent_to_agent").iter().any(|it| it["request"]["network"]["ip"] == "10.200.0.2")
+    });
     // Another's address, in its place or beside the own, or another's hardware address, gives nothing.
     for script in [
         "ip addr add 10.200.0.2/16 dev eth0; curl -sS --max-time 3 --interface 10.200.0.2 http://10.200.0.1:8080/",
@@ -111,10 +128,47 @@ fn agents_are_who_they_are_and_never_reach_each_other() {
         let ran = host.agent_sh(&other, script);
         assert_ne!(ran.status, 0, "{script}: {ran}");
     }
-    let forged = host.sh("nft -j list counter bridge outcall forged");
-    let count = forged.split("\"packets\": ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
-    assert!(count.trim().parse::<u64>().unwrap() >= 4, "{forged}");
+    for (counter, reason, least) in [("forged", "forged_source", 4), ("between_agents", "agent_to_agent", 1)] {
+        let counted = || counter_of(&host, "bridge", counter);
+        assert!(counted() >= least, "{counter}: {}", counted());
+        eventually("each of these frames has a record", || reasons(reason).len() as u64 == counted());
+    }
+    let from: BTreeSet<String> = reasons("forged_source")
+        .iter()
+        .map(|it| it["request"]["from"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert!(from.contains("10.200.0.2"), "{from:?}");
     assert!(host.refusals("one").is_empty(), "nobody speaks as another: {:?}", host.refusals("one"));
+}
+
+#[test]
+fn a_flood_of_refused_packets_is_told_of_in_full() {
+    let host = Host::new(RULES);
+    let agent = host.attach("worker");
+    let script = "import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(3000):
+    try:
+        s.sendto(b'x', ('93.184.216.34', 123))
+    except OSError:
+        pass";
+    let ran = host.agent_sh(&agent, &format!("python3 -c \"{script}\""));
+    assert_eq!(ran.status, 0, "{ran}");
+    let counted = || counter_of(&host, "inet", "refused");
+    // Each packet has a record, or is one of those that a record has the number of.
+    let told = || {
+        let refusals = host.audit().into_iter().filter(|it| it["layer"] == "network");
+        let packets: Vec<Option<u64>> =
+            refusals.map(|it| it["request"]["packets"].as_str().and_then(|text| text.parse().ok())).collect();
+        let alone = packets.iter().filter(|packets| packets.is_none()).count() as u64;
+        (alone, packets.into_iter().flatten().sum::<u64>())
+    };
+    eventually("the records are of as many packets as were counted", || {
+        let (alone, together) = told();
+        alone + together == counted()
+    });
+    let (alone, together) = told();
+    assert!(alone >= 200 && together >= 1000, "{alone} {together}");
 }
 
 #[test]

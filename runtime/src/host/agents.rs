@@ -234,6 +234,10 @@ impl Identify for Directory {
         // The bridge lets nobody through whom the host does not know; this is for the moment in which one is forgotten.
         self.find(peer.ip()).unwrap_or_default()
     }
+
+    fn behind(&self, link: &str) -> Arc<str> {
+        self.agents.load().iter().find(|agent| agent.port == link).map(|agent| agent.shown().into()).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

@@ -440,11 +440,19 @@ impl Daemon {
         for listener in listeners.proxy {
             serving.spawn(proxy::serve(listener, Mode::Either, context.clone(), stopping.clone()));
         }
+        let (direct, audit) = (self.direct.clone(), self.audit.clone());
+        let refusals = Refusals { policy, audit, identity, direct, way: Way::Kernel, seen: Arc::default() };
+        let (accounting, gate, stop) = (refusals.clone(), Arc::clone(&self.gate), until(stopping.clone()));
+        serving.spawn(async move {
+            tokio::select! {
+                () = accounting.account(|| gate.refused()) => {}
+                () = stop => {}
+            }
+            Ok(())
+        });
         // A kernel without the module has no log; the counters still count.
         if let Ok(log) = log::subscribe(KERNEL_LOG_GROUP) {
             let log = descriptors::watch(log).map_err(system("follow the kernel's log"))?;
-            let (direct, audit) = (self.direct.clone(), self.audit.clone());
-            let refusals = Refusals { policy, audit, identity, direct, way: Way::Kernel, seen: Arc::default() };
             let stop = until(stopping.clone());
             serving.spawn(async move {
                 tokio::select! {

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use super::agents::{Agent, AgentError, Agents, Directory, Origin};
 use super::flows;
 use super::network::Network;
-use super::ruleset::{self, ForeignRuleset, Opened};
+use super::ruleset::{self, Counts, ForeignRuleset, Opened};
 use crate::direct::{Direct, Leads};
 use crate::dns::{OnAnswer, Told};
 use crate::kernel::counters::Count;
@@ -156,6 +156,25 @@ impl Gate {
         counters::all(&self.held.lock().await.netfilter, family)
     }
 
+    /// How many packets and frames the kernel has refused. [`io::ErrorKind::NotFound`] where a table is not there.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn refused(&self) -> io::Result<u64> {
+        let held = self.held.lock().await;
+        let mut sum = 0_u64;
+        for (family, names) in
+            [(Family::Inet, &[counters::REFUSED][..]), (Family::Bridge, &[ruleset::FORGED, ruleset::BETWEEN][..])]
+        {
+            let counts = counters::all(&held.netfilter, family)?;
+            for name in names {
+                let found = counts.iter().find(|count| count.name == *name).ok_or(io::ErrorKind::NotFound)?;
+                sum = sum.saturating_add(found.packets);
+            }
+        }
+        Ok(sum)
+    }
+
     /// Whether the kernel enforces a policy.
     pub async fn is_open(&self) -> bool {
         self.held.lock().await.open
@@ -167,7 +186,8 @@ impl Gate {
 
     fn text(&self, held: &Held, snapshot: &Snapshot) -> Result<String, GateError> {
         // Where the counts cannot be read, counting begins anew; that must not keep a policy from its place.
-        let counts = counters::all(&held.netfilter, Family::Inet).unwrap_or_default();
+        let read = |family| counters::all(&held.netfilter, family).unwrap_or_default();
+        let counts = Counts { packets: read(Family::Inet), frames: read(Family::Bridge) };
         let leads = self.direct.leads(snapshot, |_, _| true);
         let opened = opened(snapshot, &held.agents, &leads);
         Ok(ruleset::text(snapshot, &self.network, &held.agents, &opened, &counts)?)

@@ -12,9 +12,9 @@ use outcall_schema::api::load::Loaded;
 use outcall_schema::artifact::bundle::Bundle;
 
 use super::agents::{Agent, AgentError, Origin};
-use super::{bridge, callers};
 use super::daemon::{Daemon, DaemonError};
 use super::gate::GateError;
+use super::{bridge, callers};
 use crate::api::{Counter, Failed, Host, Kind, Later};
 use crate::docker::Docker;
 use crate::kernel::elements::Family;

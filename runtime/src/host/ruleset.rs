@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use outcall_schema::facts::{Fact, Facts};
+use outcall_schema::layer::KERNEL_LOG_GROUP;
 
 use super::agents::{Agent, Agents};
 use super::network::Network;
@@ -18,6 +19,12 @@ use crate::snapshot::Snapshot;
 const PORTS: &str = "ports";
 const PINNED_V4: &str = "pinned_v4";
 const PINNED_V6: &str = "pinned_v6";
+/// The set of the agents' hardware addresses.
+const HARDWARE: &str = "hardware";
+/// The counter of frames that somebody sent as another.
+pub const FORGED: &str = "forged";
+/// The counter of frames that somebody sent to another.
+pub const BETWEEN: &str = "between_agents";
 /// The set of the packets' table that has the ports of agents as well.
 const PLUGGED: &str = "plugged";
 
@@ -42,6 +49,15 @@ pub struct Opened {
     pub lifetime: Duration,
 }
 
+/// What the named counters have seen; they go on counting from there.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Those of the table for packets.
+    pub packets: Vec<Count>,
+    /// Those of the table for frames.
+    pub frames: Vec<Count>,
+}
+
 /// The whole ruleset for a policy.
 ///
 /// # Errors
@@ -51,16 +67,9 @@ pub fn text(
     network: &Network,
     agents: &Agents,
     opened: &[Opened],
-    counts: &[Count],
+    counts: &Counts,
 ) -> Result<String, ForeignRuleset> {
-    let mut text = settings(&snapshot.nft, network)?;
-    for Count { name, packets, bytes } in counts {
-        text = text.replacen(
-            &format!("\tcounter {name} {{\n"),
-            &format!("\tcounter {name} {{\n\t\tpackets {packets} bytes {bytes}\n"),
-            1,
-        );
-    }
+    let mut text = counted(settings(&snapshot.nft, network)?, &counts.packets);
     text.push('\n');
     for element in agents.iter().flat_map(|agent| agent_sets(snapshot, agent)) {
         element_text(&mut text, &element);
@@ -68,11 +77,20 @@ pub fn text(
     for element in opened.iter().map(opened_element) {
         element_text(&mut text, &element);
     }
-    bridge(&mut text, network);
+    text.push_str(&counted(bridge(network), &counts.frames));
     for element in agents.iter().flat_map(pins) {
         element_text(&mut text, &element);
     }
     Ok(text)
+}
+
+/// A table's text with what its counters have seen.
+fn counted(mut text: String, counts: &[Count]) -> String {
+    for Count { name, packets, bytes } in counts {
+        let open = format!("\tcounter {name} {{\n");
+        text = text.replacen(&open, &format!("{open}\t\tpackets {packets} bytes {bytes}\n"), 1);
+    }
+    text
 }
 
 /// A ruleset under which nothing passes and nothing is answered: for the time without a policy.
@@ -107,7 +125,7 @@ table inet {TABLE} {{
 }}
 "
     );
-    bridge(&mut text, network);
+    text.push_str(&bridge(network));
     for element in agents.iter().flat_map(pins) {
         element_text(&mut text, &element);
     }
@@ -140,10 +158,9 @@ fn settings(nft: &str, network: &Network) -> Result<String, ForeignRuleset> {
 /// which bridge a frame's port is, so ours are known by their ports and by the addresses of the agents' network, which no
 /// other bridge has. What comes from a port that nobody is known to be behind has none of these addresses, and the table
 /// for packets lets nothing in from the bridge that has any other.
-fn bridge(text: &mut String, network: &Network) {
+fn bridge(network: &Network) -> String {
     let (v4, v6) = (network.v4, network.v6);
-    let _ = write!(
-        text,
+    let mut text = format!(
         "
 table inet {TABLE} {{
 	# Filled: the ports of agents. A packet that comes in by one and not by the bridge came past everything that guards the
@@ -173,9 +190,12 @@ table inet {TABLE} {{
 add table bridge {TABLE}
 delete table bridge {TABLE}
 table bridge {TABLE} {{
-	# Filled: the ports of agents, and for each the hardware and the IP addresses of the agent behind it.
+	# Filled: the ports of agents, their hardware addresses, and for each port the addresses of the agent behind it.
 	set {PORTS} {{
 		type ifname
+	}}
+	set {HARDWARE} {{
+		type ether_addr
 	}}
 	set {PINNED_V4} {{
 		type ifname . ether_addr . ipv4_addr
@@ -184,9 +204,20 @@ table bridge {TABLE} {{
 		type ifname . ether_addr . ipv6_addr
 	}}
 
-	counter forged {{
+	counter {FORGED} {{
 	}}
-	counter between_agents {{
+	counter {BETWEEN} {{
+	}}
+	counter chatter {{
+	}}
+
+	# Ports pass nothing on to each other and say nothing of what they drop, so what is for other agents ends here: for one of
+	# them, or for a group that somebody may be in.
+	chain first {{
+		type filter hook prerouting priority filter; policy accept;
+		iifname @{PORTS} ether daddr @{HARDWARE} goto between
+		iifname @{PORTS} ip daddr 224.0.0.0/4 ip protocol != igmp goto between
+		iifname @{PORTS} ip6 daddr ff00::/8 meta l4proto != ipv6-icmp goto between
 	}}
 
 	# What agents say to the host: as themselves alone.
@@ -196,12 +227,20 @@ table bridge {TABLE} {{
 		ether type arp iifname . ether saddr . arp saddr ip @{PINNED_V4} iifname . arp saddr ether . arp saddr ip @{PINNED_V4} accept
 		arp saddr ip {v4} goto forged
 		arp daddr ip {v4} goto forged
+		iifname @{PORTS} icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report, nd-router-solicit, nd-neighbor-solicit }} goto chatter
 		iifname @{PORTS} goto forged
 	}}
 
-	chain forged {{
-		counter name \"forged\"
+	# What kernels say to a link of their own accord, before they have an address and from those they give themselves: which
+	# groups they are in, whether there is a router, whether somebody has the address. It is no attempt at anything.
+	chain chatter {{
+		counter name \"chatter\"
 		drop
+	}}
+
+	chain forged {{
+		counter name \"{FORGED}\"
+{LOG}		drop
 	}}
 
 	# What agents say to each other: nothing.
@@ -216,25 +255,33 @@ table bridge {TABLE} {{
 	}}
 
 	chain between {{
-		counter name \"between_agents\"
-		drop
+		counter name \"{BETWEEN}\"
+{LOG}		drop
 	}}
 }}
 ",
+        LOG = format_args!("\t\tlimit rate 200/second burst 200 packets log group {KERNEL_LOG_GROUP}\n"),
         forwarded = v6.map_or(String::new(), |v6| {
             format!("\t\tip6 saddr {v6} goto between\n\t\tip6 daddr {v6} goto between\n")
         }),
     );
+    text
 }
 
 /// The elements that tie an agent to its port.
 pub fn pins(agent: &Agent) -> Vec<Element> {
     let link = || Part::Link(agent.port.clone());
-    let port = |family: Family, set: &str| {
-        let key = vec![link()];
-        Element { family, set: set.to_owned(), key, change: Change::Put(None) }
+    let member = |family: Family, set: &str, part: Part| Element {
+        family,
+        set: set.to_owned(),
+        key: vec![part],
+        change: Change::Put(None),
     };
-    let ports = [port(Family::Inet, PLUGGED), port(Family::Bridge, PORTS)];
+    let ports = [
+        member(Family::Inet, PLUGGED, link()),
+        member(Family::Bridge, PORTS, link()),
+        member(Family::Bridge, HARDWARE, Part::Mac(agent.mac)),
+    ];
     let pin = |address: IpAddr| Element {
         family: Family::Bridge,
         set: if address.is_ipv4() { PINNED_V4 } else { PINNED_V6 }.to_owned(),

@@ -19,6 +19,9 @@ const COUNTER: u32 = 1;
 const COUNTER_BYTES: u16 = 1;
 const COUNTER_PACKETS: u16 = 2;
 
+/// The counter of refused packets. Part of every policy's ruleset.
+pub const REFUSED: &str = "refused";
+
 /// What a named counter has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {

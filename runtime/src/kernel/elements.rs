@@ -66,7 +66,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Appends the part as the kernel has it; each begins at a multiple of four bytes.
+    /// Appends the part as the kernel has it.
     fn append(&self, bytes: &mut Vec<u8>) {
         let begin = bytes.len();
         match self {
@@ -78,7 +78,6 @@ impl Part {
                 bytes.resize(begin + NAME_BYTES, 0);
             }
         }
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
 }
 
@@ -189,7 +188,13 @@ fn write(batch: &mut Messages, kind: u16, flags: u16, alike: &[Element]) -> u32 
     batch.nest(LIST_ELEMENTS, |list| {
         for Element { key, change, .. } in alike {
             let mut bytes = Vec::new();
-            key.iter().for_each(|part| part.append(&mut bytes));
+            for part in key {
+                part.append(&mut bytes);
+                // Of several parts each takes a multiple of four bytes.
+                if key.len() > 1 {
+                    bytes.resize(bytes.len().next_multiple_of(4), 0);
+                }
+            }
             list.nest(LIST_ELEMENT, |element| {
                 element.nest(ELEMENT_KEY, |key| key.attribute(DATA_VALUE, &bytes));
                 if let (Change::Put(Some(lifetime)), NEW_ELEMENT) = (change, kind) {

@@ -10,6 +10,7 @@ use crate::sys::netlink::{Family, open};
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
+const SET_LINK: u16 = 19;
 const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
@@ -107,10 +108,22 @@ pub fn all() -> io::Result<Vec<Link>> {
 /// # Errors
 /// What the kernel says. One that does not exist is no error.
 pub fn find(name: &str) -> io::Result<Option<Link>> {
+    one(0, |message| message.text(NAME, name))
+}
+
+/// The link of this number.
+///
+/// # Errors
+/// What the kernel says. One that does not exist is no error.
+pub fn at(index: u32) -> io::Result<Option<Link>> {
+    one(index, |_| {})
+}
+
+fn one(index: u32, which: impl FnOnce(&mut Messages)) -> io::Result<Option<Link>> {
     let socket = open(Family::Route)?;
     let mut messages = Messages::default();
-    let sequence = messages.begin(GET_LINK, flag::ACK, &header(0, 0, 0));
-    messages.text(NAME, name);
+    let sequence = messages.begin(GET_LINK, flag::ACK, &header(0, index, 0));
+    which(&mut messages);
     let mut found = None;
     match messages.ask(&socket, sequence, |kind, body| found = read(body).filter(|_| kind == NEW_LINK)) {
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -374,7 +387,7 @@ pub fn plug(index: u32, bridge: u32) -> io::Result<()> {
 pub fn isolate(socket: impl AsFd, index: u32) -> io::Result<()> {
     let mut messages = Messages::default();
     let family = u8::try_from(libc::AF_BRIDGE).map_err(io::Error::other)?;
-    let last = messages.begin(NEW_LINK, flag::ACK, &header(family, index, 0));
+    let last = messages.begin(SET_LINK, flag::ACK, &header(family, index, 0));
     messages.nest(PROTOCOL_INFO, |port| port.attribute(PORT_ISOLATED, &[1]));
     messages.commit(socket, last)
 }

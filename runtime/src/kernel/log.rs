@@ -17,7 +17,17 @@ const MODE: u16 = 2;
 const THRESHOLD: u16 = 5;
 const BIND: u8 = 1;
 const COPY_PACKET: u8 = 2;
+const PACKET_HEADER: u16 = 1;
+const INPUT_LINK: u16 = 4;
+const INPUT_PORT: u16 = 6;
 const PAYLOAD: u16 = 9;
+/// `AF_BRIDGE`, and the hook of frames that were for the bridge itself.
+const BRIDGE: u8 = 7;
+const LOCAL_IN: u8 = 1;
+/// EtherTypes (IEEE 802 numbers).
+const IPV4: u16 = 0x0800;
+const ARP: u16 = 0x0806;
+const IPV6: u16 = 0x86dd;
 /// What is copied of a packet: an IPv6 header, a chain of extension headers and the ports.
 const SNAP_BYTES: u32 = 256;
 /// Larger than any datagram of one packet with `SNAP_BYTES` of it.
@@ -42,23 +52,47 @@ pub fn subscribe(group: u16) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Where a refused packet wanted to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Where a refused packet wanted to go, or a refused frame on a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// The source.
-    pub from: IpAddr,
-    /// The destination.
-    pub address: IpAddr,
-    /// The IP protocol's number.
-    pub protocol: u8,
+    /// The source; of frames that carry addresses.
+    pub from: Option<IpAddr>,
+    /// The destination; of frames that carry addresses.
+    pub address: Option<IpAddr>,
+    /// What it is.
+    pub protocol: Protocol,
     /// The destination port, for protocols that have one.
     pub port: Option<u16>,
+    /// For a frame on a bridge: who refused it.
+    pub frame: Option<Frame>,
+}
+
+/// What is in a packet or frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// An IP packet of this protocol.
+    Ip(u8),
+    /// Something else than IP, by its EtherType.
+    Ether(u16),
+}
+
+/// A frame on a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// The number of the port it came in by.
+    pub port: u32,
+    /// Whether it was for the host, and not for another port.
+    pub for_host: bool,
 }
 
 impl Refused {
-    /// The protocol's name as `network.protocol` has it.
+    /// The protocol's name as `network.protocol` has it; what is not IP is `arp`, or `ether-` and its EtherType in hexadecimal.
     pub fn protocol_name(&self) -> String {
-        protocol_name(self.protocol)
+        match self.protocol {
+            Protocol::Ip(number) => protocol_name(number),
+            Protocol::Ether(ARP) => "arp".into(),
+            Protocol::Ether(number) => format!("ether-{number:04x}"),
+        }
     }
 }
 
@@ -82,10 +116,33 @@ pub fn protocol_name(number: u8) -> String {
 
 /// The refused packets of one datagram from the kernel.
 pub fn refused(datagram: &[u8]) -> impl Iterator<Item = Refused> {
-    Received::all(datagram)
-        .filter(|message| message.kind == PACKET)
-        .filter_map(|message| attributes(message.body.get(4..)?).find(|(kind, _)| *kind == PAYLOAD))
-        .filter_map(|(_, packet)| read_packet(packet))
+    Received::all(datagram).filter(|message| message.kind == PACKET).filter_map(|message| {
+        let (family, rest) = (*message.body.first()?, message.body.get(4..)?);
+        let find = |wanted: u16| attributes(rest).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+        let payload = find(PAYLOAD).unwrap_or_default();
+        if family != BRIDGE {
+            return read_packet(payload);
+        }
+        let [high, low, hook, ..] = *find(PACKET_HEADER)? else { return None };
+        // On a bridge the link is the bridge, and its port has an attribute of its own.
+        let link = find(INPUT_PORT).or_else(|| find(INPUT_LINK))?;
+        let frame = Frame { port: u32::from_be_bytes(*link.first_chunk()?), for_host: hook == LOCAL_IN };
+        Some(Refused { frame: Some(frame), ..read_frame(u16::from_be_bytes([high, low]), payload) })
+    })
+}
+
+/// Reads what a frame carries, as far as it can be.
+fn read_frame(kind: u16, payload: &[u8]) -> Refused {
+    let unread = Refused { from: None, address: None, protocol: Protocol::Ether(kind), port: None, frame: None };
+    match kind {
+        IPV4 | IPV6 => read_packet(payload).unwrap_or(unread),
+        ARP => {
+            // RFC 826: the senders' and the targets' addresses of each kind, for Ethernet and IPv4.
+            let at = |at: usize| Some(Ipv4Addr::from(*payload.get(at..)?.first_chunk::<4>()?).into());
+            Refused { from: at(14), address: at(24), ..unread }
+        }
+        _ => unread,
+    }
 }
 
 /// Reads the destination of an IP packet (RFC 791, section 3.1; RFC 8200, section 3).
@@ -106,7 +163,8 @@ fn read_packet(packet: &[u8]) -> Option<Refused> {
     };
     let has_ports = matches!(protocol, 6 | 17 | 33 | 132 | 136);
     let port = transport.get(2..).and_then(<[u8]>::first_chunk).map(|port| u16::from_be_bytes(*port));
-    Some(Refused { from, address, protocol, port: port.filter(|_| has_ports) })
+    let (from, address, protocol) = (Some(from), Some(address), Protocol::Ip(protocol));
+    Some(Refused { from, address, protocol, port: port.filter(|_| has_ports), frame: None })
 }
 
 /// Skips hop-by-hop, routing and destination options (RFC 8200, section 4).
@@ -128,10 +186,11 @@ mod tests {
         let mut v4 = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1];
         v4.extend([0x30, 0x39, 0, 53]);
         let expected = Refused {
-            from: "10.0.0.1".parse().unwrap(),
-            address: "192.0.2.1".parse().unwrap(),
-            protocol: 17,
+            from: "10.0.0.1".parse().ok(),
+            address: "192.0.2.1".parse().ok(),
+            protocol: Protocol::Ip(17),
             port: Some(53),
+            frame: None,
         };
         assert_eq!(read_packet(&v4), Some(expected));
         let mut v6 = vec![0x60, 0, 0, 0, 0, 12, 0, 64];
@@ -140,12 +199,27 @@ mod tests {
         v6.extend([6, 0, 0, 0, 0, 0, 0, 0]);
         v6.extend([0, 1, 0x01, 0xbb]);
         let expected = Refused {
-            from: "::1".parse().unwrap(),
-            address: "2001:db8::7".parse().unwrap(),
-            protocol: 6,
+            from: "::1".parse().ok(),
+            address: "2001:db8::7".parse().ok(),
+            protocol: Protocol::Ip(6),
             port: Some(443),
+            frame: None,
         };
         assert_eq!(read_packet(&v6), Some(expected));
+    }
+
+    #[test]
+    fn frames_are_read_for_whom_they_are_between() {
+        let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1];
+        arp.extend([2, 0, 0, 0, 0, 1, 10, 200, 0, 2]);
+        arp.extend([0, 0, 0, 0, 0, 0, 10, 200, 0, 3]);
+        let read = read_frame(ARP, &arp);
+        assert_eq!((read.from, read.address), ("10.200.0.2".parse().ok(), "10.200.0.3".parse().ok()));
+        assert_eq!(read.protocol_name(), "arp");
+        assert_eq!(read_frame(ARP, &arp[..20]).address, None);
+        let other = read_frame(0x88cc, &arp);
+        assert_eq!((other.address, other.protocol_name().as_str()), (None, "ether-88cc"));
+        assert_eq!(read_frame(IPV4, &[]).protocol_name(), "ether-0800");
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub(super) const fn status(reason: Reason) -> (u16, &'static str) {
         | Reason::PortNotOpen
         | Reason::RecordTypeNotAllowed
         | Reason::RawTraffic
+        | Reason::ForgedSource
+        | Reason::AgentToAgent
         | Reason::InterceptionUnavailable
         | Reason::CredentialRefused
         | Reason::ObligationUnavailable => (403, "Forbidden"),

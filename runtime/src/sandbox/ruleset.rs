@@ -8,8 +8,6 @@ use crate::kernel::route::{OWN_V4, OWN_V6};
 pub(super) const HANDED_V4: &str = "handed_v4";
 /// The same for IPv6.
 pub(super) const HANDED_V6: &str = "handed_v6";
-/// The counter of everything refused. Part of every policy's ruleset.
-pub(super) const REFUSED: &str = "refused";
 
 /// What stands before and after the part of `outcall.nft` that is policy; the rest is for a host with a bridge.
 const POLICY: &str = "# --- policy ---";

@@ -257,7 +257,7 @@ impl Enforcing<'_> {
         if let Some(log) = &log {
             let _ = refusals.drain(log.get_ref());
         }
-        if let Ok(counted) = counters::packets(&counting, ruleset::REFUSED) {
+        if let Ok(counted) = counters::packets(&counting, counters::REFUSED) {
             refusals.rest(&self.policy.load(), counted);
         }
         ended

@@ -63,7 +63,11 @@ pub const PACKETS: Expect = Expect {
     refused_packets: Count::AtLeast(1),
     ..NOTHING
 };
-/// Nothing arrives; the bridge passes nothing on to other agents, which it counts and does not write down.
-pub const ON_THE_BRIDGE: Expect = Expect { refused_packets: Count::AtLeast(1), ..NOTHING };
+/// Nothing arrives; the bridge refuses what is for other agents.
+pub const ON_THE_BRIDGE: Expect = Expect {
+    refusals: &[Refusal { times: Count::AtLeast(1), ..refusal("network", "default", "agent_to_agent") }],
+    refused_packets: Count::AtLeast(1),
+    ..NOTHING
+};
 /// Nothing arrives, and the kernel refuses one packet, with its record.
 pub const ONE_PACKET: Expect = Expect { refusals: &[RAW_TRAFFIC], refused_packets: Count::Exactly(1), ..NOTHING };

@@ -114,6 +114,10 @@ impl Identify for Known {
     fn agent(&self, peer: SocketAddr) -> Arc<str> {
         self.0.read().unwrap().get(&peer.ip()).cloned().unwrap_or_default()
     }
+
+    fn behind(&self, _: &str) -> Arc<str> {
+        Arc::default()
+    }
 }
 
 #[tokio::test]
