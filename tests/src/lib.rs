@@ -7,5 +7,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod golden;
 pub mod load;
+pub mod peers;
 pub mod reference;
 pub mod scale;
+pub mod soak;

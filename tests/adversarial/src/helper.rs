@@ -77,6 +77,9 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
             let place = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address with a port"));
             inside::main(place(proxy)?, place(resolver)?)
         }
+        ["guest", resolver] => {
+            inside::guest::main(resolver.parse().map_err(|_| format!("`{resolver}` is no address with a port"))?)
+        }
         _ => Err("this is a part of `outcall verify` and does nothing by itself".to_owned()),
     }
 }

@@ -66,7 +66,7 @@ fn arrived(evidence: &Evidence) -> Vec<String> {
     evidence.events.iter().filter_map(Event::short).collect()
 }
 
-fn arrivals(expect: &Expect, evidence: &Evidence, faults: &mut Vec<String>) {
+pub(crate) fn arrivals(expect: &Expect, evidence: &Evidence, faults: &mut Vec<String>) {
     let mut missing: Vec<&str> = expect.arrives.to_vec();
     for arrived in arrived(evidence) {
         match missing.iter().position(|expected| *expected == arrived) {
@@ -78,7 +78,7 @@ fn arrivals(expect: &Expect, evidence: &Evidence, faults: &mut Vec<String>) {
     faults.extend(missing.iter().map(|expected| format!("this did not arrive: {expected}")));
 }
 
-fn cable(expect: &Expect, evidence: &Evidence, before: &Before, faults: &mut Vec<String>) {
+pub(crate) fn cable(expect: &Expect, evidence: &Evidence, before: &Before, faults: &mut Vec<String>) {
     let is_resolver =
         |to: IpAddr, port: u16| port == 53 && (to == IpAddr::V4(zone::DNS_V4) || to == IpAddr::V6(zone::DNS_V6));
     let expected = |to: IpAddr, port: u16| is_resolver(to, port) || expect.reaches.contains(&(to, port));
@@ -98,7 +98,7 @@ fn cable(expect: &Expect, evidence: &Evidence, before: &Before, faults: &mut Vec
     }
 }
 
-fn names(expect: &Expect, evidence: &Evidence, faults: &mut Vec<String>) {
+pub(crate) fn names(expect: &Expect, evidence: &Evidence, faults: &mut Vec<String>) {
     for event in &evidence.events {
         let Event::Query { name, spelled, kind, options, .. } = event else { continue };
         if !expect.asks.contains(&name.as_str()) {

@@ -16,6 +16,7 @@ mod host;
 pub mod inside;
 mod judge;
 pub mod mutations;
+pub mod outside;
 pub mod policy;
 pub mod prelude;
 pub mod question;

@@ -248,7 +248,7 @@ impl Session<'_> {
 }
 
 /// Packets that were counted since.
-fn since(before: &[Packet], now: &[Packet]) -> Vec<Packet> {
+pub fn since(before: &[Packet], now: &[Packet]) -> Vec<Packet> {
     let earlier = |packet: &Packet| {
         let same = |old: &&Packet| (&old.protocol, old.to, old.port) == (&packet.protocol, packet.to, packet.port);
         before.iter().find(same).map_or(0, |old| old.count)

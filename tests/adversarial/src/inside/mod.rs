@@ -1,6 +1,7 @@
 //! The agent: a process without privilege that tries what it is told to. What it says of itself is only whether it got as
 //! far as trying.
 
+pub(crate) mod guest;
 mod steps;
 mod tls;
 
@@ -76,7 +77,7 @@ impl From<io::Error> for Trouble {
 
 /// Tries what standard input says, one `number id` a line, and answers each with a line of JSON.
 pub(crate) fn main(proxy: SocketAddr, resolver: SocketAddr) -> Result<(), String> {
-    let inside = Inside { proxy, resolver };
+    let inside = Inside::new(proxy, resolver);
     for line in io::stdin().lock().lines() {
         let line = line.map_err(|error| error.to_string())?;
         let (number, id) = line.split_once(' ').ok_or("not a number and an id")?;
@@ -92,6 +93,10 @@ pub(crate) fn main(proxy: SocketAddr, resolver: SocketAddr) -> Result<(), String
 }
 
 impl Inside {
+    fn new(proxy: SocketAddr, resolver: SocketAddr) -> Inside {
+        Inside { proxy, resolver }
+    }
+
     fn attempt(&self, id: &str) -> Said {
         let mut said = Said { id: id.to_owned(), ..Said::default() };
         let Some(technique) = table::technique(id) else {

@@ -6,32 +6,36 @@ use std::net::{SocketAddr, TcpStream};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, connect, sendto, socket_with};
 
-use super::{DATAGRAM, Inside, Trouble, hear, tls};
-use crate::technique::{Say, Socket, Step, To};
+use super::{DATAGRAM, Inside, Trouble, guest, hear, tls};
+use crate::technique::{Say, Socket, Step, Tls, To};
 
 /// Does one step; what became of it, in words that nobody believes.
 pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
     match step {
         Step::Ask(name, kind) => Ok(format!("{:?}", inside.ask(name, *kind)?)),
-        Step::Tcp(to, say) => {
-            let stream = inside.connect(inside.place(*to)?)?;
-            talk(&stream, &stream, say)
-        }
-        Step::Tls(to, names, say) => {
-            let socket = inside.connect(inside.place(*to)?)?;
-            let mut stream = tls::client(socket.try_clone()?, names)?;
-            converse(&mut stream, &socket, say)
-        }
-        Step::Tunnel(head, names, say) => {
-            let mut socket = inside.connect(inside.proxy())?;
-            socket.write_all(head)?;
-            let answer = hear(&mut &socket, &socket)?;
-            if !answer.starts_with(b"HTTP/1.1 2") {
-                return Ok(format!("no tunnel: {}", first_line(&answer)));
+        Step::Tcp(to, say) => match guest::site(*to) {
+            Some((name, 80)) => {
+                let stream = inside.connect(inside.proxy())?;
+                converse(&mut &stream, &stream, say, &|said| guest::authorised(guest::absolute(&said, name)))
             }
-            let mut stream = tls::client(socket.try_clone()?, names)?;
-            converse(&mut stream, &socket, say)
-        }
+            _ => {
+                let stream = inside.connect(inside.place(*to)?)?;
+                let proxied = matches!(to, To::Proxy);
+                converse(&mut &stream, &stream, say, &|said| if proxied { guest::authorised(said) } else { said })
+            }
+        },
+        Step::Tls(to, names, say) => match guest::site(*to) {
+            Some((name, port)) => {
+                let head = format!("CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}:{port}\r\n\r\n");
+                tunnel(inside, head.as_bytes(), names, say)
+            }
+            None => {
+                let socket = inside.connect(inside.place(*to)?)?;
+                let mut stream = tls::client(socket.try_clone()?, names)?;
+                converse(&mut stream, &socket, say, &std::convert::identity)
+            }
+        },
+        Step::Tunnel(head, names, say) => tunnel(inside, head, names, say),
         Step::Udp(to, say) => {
             let answer = inside.datagram(inside.place(*to)?, &say.bytes(), DATAGRAM)?;
             Ok(format!("{} bytes came back", answer.len()))
@@ -45,14 +49,27 @@ pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
     }
 }
 
-fn talk(mut stream: &TcpStream, socket: &TcpStream, say: &[Say]) -> Result<String, Trouble> {
-    converse(&mut stream, socket, say)
+fn tunnel(inside: &Inside, head: &[u8], names: &Tls, say: &[Say]) -> Result<String, Trouble> {
+    let mut socket = inside.connect(inside.proxy())?;
+    socket.write_all(&guest::authorised(head.to_vec()))?;
+    let answer = hear(&mut &socket, &socket)?;
+    if !answer.starts_with(b"HTTP/1.1 2") && !answer.starts_with(b"HTTP/1.0 2") {
+        return Ok(format!("no tunnel: {}", first_line(&answer)));
+    }
+    let mut stream = tls::client(socket.try_clone()?, names)?;
+    converse(&mut stream, &socket, say, &std::convert::identity)
 }
 
-fn converse<S: Read + Write>(stream: &mut S, socket: &TcpStream, say: &[Say]) -> Result<String, Trouble> {
+/// Says one thing after the other, each `put` into the words that the other side wants.
+fn converse<S: Read + Write>(
+    stream: &mut S,
+    socket: &TcpStream,
+    say: &[Say],
+    put: &dyn Fn(Vec<u8>) -> Vec<u8>,
+) -> Result<String, Trouble> {
     let mut last = Vec::new();
     for say in say {
-        stream.write_all(&say.bytes())?;
+        stream.write_all(&put(say.bytes()))?;
         stream.flush()?;
         last = hear(stream, socket)?;
     }
