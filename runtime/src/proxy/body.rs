@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::chunked::Chunked;
-use super::fields::{Framing, HeadError};
+use super::fields::{Framing, Guarded, HeadError};
 use super::incoming::Incoming;
 use super::redact::Stopped;
 use super::seen::Content;
@@ -71,6 +71,17 @@ impl Body {
     /// The same, counted by whoever has the counter too.
     pub(super) fn counted_by(self, received: Arc<AtomicU64>) -> Body {
         Body { received, ..self }
+    }
+
+    /// Has no trailer pass with one of these names.
+    ///
+    /// # Errors
+    /// [`HeadError::Chunk`], where one was seen already.
+    pub(super) fn guard(&mut self, guarded: Guarded) -> Result<(), HeadError> {
+        match &mut self.state {
+            State::Chunked(chunked) => chunked.guard(guarded),
+            State::Remaining(_) | State::UntilClose => Ok(()),
+        }
     }
 
     /// Whether all of it was seen. A body that lasts until the connection closes never is.

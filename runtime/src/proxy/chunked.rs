@@ -1,6 +1,6 @@
 //! Follows a chunked body byte by byte, so that it can be forwarded exactly as it came.
 
-use super::fields::{self, HeadError, Values};
+use super::fields::{self, Guarded, HeadError, Values};
 
 /// The most digits of a chunk's size; leading zeros count. Fifteen hexadecimal digits cannot overflow.
 const MAX_SIZE_DIGITS: u8 = 15;
@@ -54,11 +54,12 @@ pub struct Chunked {
     /// What is left of the size or the data.
     remaining: u64,
     trailer: Vec<u8>,
+    guarded: Guarded,
 }
 
 impl Default for Chunked {
     fn default() -> Chunked {
-        Chunked { state: State::Size(0), remaining: 0, trailer: Vec::new() }
+        Chunked { state: State::Size(0), remaining: 0, trailer: Vec::new(), guarded: Guarded::default() }
     }
 }
 
@@ -66,6 +67,15 @@ impl Chunked {
     /// Whether the whole body was seen.
     pub fn done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// Has no trailer pass with one of these names.
+    ///
+    /// # Errors
+    /// [`HeadError::Chunk`], where one was seen already.
+    pub(super) fn guard(&mut self, guarded: Guarded) -> Result<(), HeadError> {
+        self.guarded = guarded;
+        if self.done() { self.check_trailer() } else { Ok(()) }
     }
 
     /// The trailer section with the empty line that ends it, once it was seen.
@@ -128,11 +138,16 @@ impl Chunked {
         if byte != b'\n' || self.trailer != b"\r\n" && !self.trailer.ends_with(b"\r\n\r\n") {
             return Ok(State::Trailer);
         }
-        let fields = fields::parse(&self.trailer, Values::Bytes).map_err(|_| HeadError::Chunk)?;
-        if fields.iter().any(|field| NOT_IN_TRAILERS.iter().any(|name| field.is(name))) {
-            return Err(HeadError::Chunk);
-        }
+        self.check_trailer()?;
         Ok(State::Done)
+    }
+
+    fn check_trailer(&self) -> Result<(), HeadError> {
+        let fields = fields::parse(&self.trailer, Values::Bytes).map_err(|_| HeadError::Chunk)?;
+        let barred = fields
+            .iter()
+            .any(|field| NOT_IN_TRAILERS.iter().any(|name| field.is(name)) || self.guarded.has(field.name.as_bytes()));
+        if barred { Err(HeadError::Chunk) } else { Ok(()) }
     }
 }
 

@@ -11,7 +11,7 @@ use outcall_schema::reason::Reason;
 use zeroize::Zeroizing;
 
 use super::connection::Connection;
-use super::fields::{self, HeadError};
+use super::fields::{self, Guarded, HeadError, alike};
 use super::judge::{self, Refusal, Subject};
 use super::redact::Redaction;
 use super::upstream::Candidate;
@@ -118,6 +118,8 @@ pub(super) struct Prepared {
     pub(super) first: Zeroizing<Vec<u8>>,
     /// What the response must not show, if a secret goes out.
     pub(super) redaction: Option<Redaction>,
+    /// The names that its trailer may not have.
+    pub(super) guarded: Guarded,
 }
 
 /// Plans for an HTTP/1.1 request, and changes its head: given as it would be forwarded, with what was kept of its body.
@@ -132,15 +134,15 @@ pub(super) async fn prepare(
     (head, kept): (&[u8], &[u8]),
 ) -> Result<Prepared, Refusal> {
     let (candidates, enrichment) = plan(connection, snapshot, subject, candidates).await?;
-    let (head, redaction) = match enrichment {
-        Some(enrichment) => enrichment.head(head)?,
-        None => (Zeroizing::new(head.to_vec()), None),
+    let ((head, redaction), guarded) = match enrichment {
+        Some(enrichment) => (enrichment.head(head)?, enrichment.guarded()),
+        None => ((Zeroizing::new(head.to_vec()), None), Guarded::default()),
     };
     // Sized beforehand: a buffer that grows leaves what it held behind.
     let mut first = Zeroizing::new(Vec::with_capacity(head.len() + kept.len()));
     first.extend_from_slice(&head);
     first.extend_from_slice(kept);
-    Ok(Prepared { candidates, first, redaction })
+    Ok(Prepared { candidates, first, redaction, guarded })
 }
 
 impl Enrichment {
@@ -171,6 +173,13 @@ impl Enrichment {
         };
         self.sets.push(Set { header: inject.header.clone(), value });
         Ok(())
+    }
+
+    /// The headers that are set or pinned. In a trailer they would come after what was looked at, and servers that put
+    /// trailers among the headers could take them for it.
+    pub(super) fn guarded(&self) -> Guarded {
+        let sets = self.sets.iter().map(|set| set.header.clone());
+        Guarded::of(sets.chain(self.pins.iter().map(|pin| pin.header.clone())))
     }
 
     /// How the fields of a request, each a name and a value, go out.
@@ -336,12 +345,6 @@ fn basic(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (scheme, credentials) = value.split_at_checked(b"basic".len())?;
     let credentials = credentials.strip_prefix(b" ")?.trim_ascii();
     scheme.eq_ignore_ascii_case(b"basic").then_some((scheme, credentials))
-}
-
-/// Whether two names are the same to some server: those that hand fields on as variables make `_` of `-`.
-fn alike(left: &[u8], right: &[u8]) -> bool {
-    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    left.len() == right.len() && left.iter().map(plain).eq(right.iter().map(plain))
 }
 
 /// What becomes of a field that could have a response show a secret in a form that is not found: parts of a whole, or an

@@ -1,5 +1,7 @@
 //! Reads the header fields of HTTP/1 messages, strictly: what some other parser could read differently is refused.
 
+use std::sync::Arc;
+
 /// The largest head that is read, request or response: what the common servers allow at most, and far more than
 /// ordinary clients send.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -238,6 +240,28 @@ fn trim(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
+}
+
+/// Whether two names are the same to some server: those that hand fields on as variables make `_` of `-`.
+pub(super) fn alike(left: &[u8], right: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    left.len() == right.len() && left.iter().map(plain).eq(right.iter().map(plain))
+}
+
+/// Names that a message's trailer may not have, beside those that none may.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Guarded(Arc<[String]>);
+
+impl Guarded {
+    /// These names.
+    pub(super) fn of(names: impl Iterator<Item = String>) -> Guarded {
+        Guarded(names.collect())
+    }
+
+    /// Whether this name is one of them, or looks like one to some server.
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|guarded| alike(guarded.as_bytes(), name))
+    }
 }
 
 /// `bytes` as a token (RFC 9110, section 5.6.2), if it is one.

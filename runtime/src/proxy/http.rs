@@ -279,7 +279,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<'_, R, W> {
         let raw = kept.raw.bytes();
         let (short, long) = raw.split_at(if raw.len() <= SHORT_BYTES { raw.len() } else { 0 });
         let prepared = enrich::prepare(self.connection, snapshot, subject, candidates, (&head, short)).await;
-        let Prepared { candidates, first, redaction } = match prepared {
+        let guarded = prepared.and_then(|prepared| {
+            let guarding = body.guard(prepared.guarded.clone());
+            guarding.map(|()| prepared).map_err(|error| Refusal::because(Reason::AmbiguousRequest, error))
+        });
+        let Prepared { candidates, first, redaction, .. } = match guarded {
             Ok(prepared) => prepared,
             Err(refusal) => return self.refuse(snapshot, subject, request, entry, &refusal, body.done()).await,
         };

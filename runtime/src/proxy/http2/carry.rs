@@ -10,6 +10,7 @@ use h2::{Reason as Code, RecvStream, SendStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::head;
+use crate::proxy::fields::Guarded;
 use crate::proxy::redact::Stopped;
 
 /// Why a half ended before its end.
@@ -75,12 +76,14 @@ pub(super) async fn flush(
 }
 
 /// Moves everything that comes `from` one side to the other, trailers and end included. What was taken is given back to the sender's
-/// window once it was sent on, so nothing piles up here. `received` counts the bytes.
+/// window once it was sent on, so nothing piles up here. `received` counts the bytes; no trailer passes with a name that is
+/// `guarded`.
 pub(super) async fn pump(
     from: &mut RecvStream,
     to: &mut SendStream<Bytes>,
     activity: &Activity,
     received: &AtomicU64,
+    guarded: &Guarded,
 ) -> Result<(), Cut> {
     while let Some(data) = next(from, to, activity).await? {
         let (length, ends) = (data.len(), from.is_end_stream());
@@ -95,6 +98,9 @@ pub(super) async fn pump(
     match from.trailers().await.map_err(Cut::From)? {
         Some(trailers) => {
             let trailers = head::trailers(trailers).ok_or(Cut::Trailers)?;
+            if trailers.keys().any(|name| guarded.has(name.as_str().as_bytes())) {
+                return Err(Cut::Trailers);
+            }
             to.send_trailers(trailers).map_err(|_| Cut::To)
         }
         None => to.send_data(Bytes::new(), true).map_err(|_| Cut::To),

@@ -24,10 +24,10 @@ use super::enriched::{self, Guard};
 use super::head::{self, Head};
 use crate::intercept::pool::Seat;
 use crate::intercept::upstream::Protocol;
-use crate::proxy::enrich;
+use crate::proxy::enrich::{self, Enrichment};
 use crate::proxy::entry::Entry;
 use crate::proxy::exchange::MAX_INFORMATIONAL;
-use crate::proxy::fields::HeadError;
+use crate::proxy::fields::{Guarded, HeadError};
 use crate::proxy::http::ambiguous;
 use crate::proxy::judge::{self, Refusal, Subject};
 use crate::proxy::redact::Redaction;
@@ -247,6 +247,7 @@ impl<'a> Stream<'a> {
     ) -> Result<(), Failed> {
         let planning = enrich::plan(&self.shared.connection, &self.snapshot, subject, candidates);
         let (candidates, enrichment) = unless_taken_back(&mut self.respond, planning).await??;
+        let guarded = enrichment.as_ref().map(Enrichment::guarded).unwrap_or_default();
         let enriched = enrichment.map(|enrichment| enriched::request(head, &enrichment)).transpose()?;
         let (head, redaction) = match &enriched {
             Some((head, redaction)) => (head, redaction.as_ref()),
@@ -258,7 +259,7 @@ impl<'a> Stream<'a> {
         let ends = head.ends || kept.whole && kept.data.is_empty() && body.is_end_stream();
         for _ in 0..ATTEMPTS {
             let sent = self.open(subject, head, &candidates, ends).await?;
-            let passing = Passing { subject, head, redaction, candidate: sent.candidate, ends };
+            let passing = Passing { subject, head, redaction, guarded: &guarded, candidate: sent.candidate, ends };
             let half = (&mut *body, std::mem::take(&mut kept));
             let open = revoke::Passing {
                 snapshot: &Arc::clone(&self.snapshot),
@@ -333,7 +334,7 @@ impl<'a> Stream<'a> {
                 return Ok(());
             }
             drop(room);
-            pump(body, &mut sender, &activity, &received).await
+            pump(body, &mut sender, &activity, &received, passing.guarded).await
         });
         let mut sending_done = passing.ends;
         let mut informational = 0;
@@ -404,7 +405,7 @@ impl<'a> Stream<'a> {
             let mut receiving = pin!(async {
                 match &mut guard {
                     Some(guard) => guard.pump(&mut incoming, &mut reply, &activity).await,
-                    None => pump(&mut incoming, &mut reply, &activity, &answered).await,
+                    None => pump(&mut incoming, &mut reply, &activity, &answered, &Guarded::default()).await,
                 }
             });
             loop {
@@ -467,6 +468,8 @@ struct Passing<'a> {
     head: &'a Head,
     /// What the response must not show, if a secret goes out.
     redaction: Option<&'a Redaction>,
+    /// The names that its trailers may not have.
+    guarded: &'a Guarded,
     candidate: Candidate,
     /// Whether its head is all of it.
     ends: bool,

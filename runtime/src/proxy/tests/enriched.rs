@@ -436,6 +436,28 @@ async fn a_pinned_host_takes_our_key_alone() {
     keyed.inner.world.assert_refusals(&[("ours", "credential_refused"); 3]);
 }
 
+/// A server that puts trailers among the headers would take it for the one that was set.
+#[tokio::test]
+async fn what_is_set_or_pinned_does_not_come_in_a_trailer() {
+    let keyed = Keyed::new(RULES).await;
+    let upstream = keyed.inner.upstream(|_| OK.to_owned()).await;
+    let port = upstream.port();
+    for (trailer, passes) in [
+        ("X-Sum: 1", true),
+        ("X-Team: theirs", false),
+        ("x_team: theirs", false),
+        ("Authorization: Bearer sk-theirs", false),
+    ] {
+        for body in ["1\r\nx\r\n0\r\n", "0\r\n"] {
+            let mut client = keyed.inner.open(port).await;
+            let head = format!("POST / HTTP/1.1\r\nHost: a.example:{port}\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let answer = client.ask(&format!("{head}{body}{trailer}\r\n\r\n")).await;
+            assert_eq!(answer.starts_with("HTTP/1.1 200"), passes, "{trailer}: {answer}");
+        }
+    }
+    assert!(upstream.received().iter().all(|message| !message.contains("theirs")), "{:?}", upstream.received());
+}
+
 #[tokio::test]
 async fn in_a_tunnel_and_in_the_clear_nothing_is_added_and_nothing_passes() {
     let rules = format!(

@@ -123,6 +123,22 @@ async fn an_echo_is_taken_out_of_fields_data_and_trailers() {
 }
 
 #[tokio::test]
+async fn what_is_set_does_not_come_in_trailers() {
+    let keyed = Keyed::new(RULES).await;
+    let server = Server::echo(&keyed.inner).await;
+    for (name, passes) in [("x-sum", true), ("x-team", false), ("x_team", false)] {
+        let mut agent = Agent::open(&keyed.inner, server.port()).await;
+        let before = server.received().len();
+        let (answer, mut sender) = agent.begin(agent.request("POST", "/"), false).await;
+        sender.send_data(Bytes::from_static(b"x"), false).unwrap();
+        sender.send_trailers(HeaderMap::from_iter([(name.parse().unwrap(), "theirs".parse().unwrap())])).unwrap();
+        let status = answer.await.map(|answer| answer.status().as_u16());
+        assert_eq!(status.as_ref().is_ok_and(|status| *status == 200), passes, "{name}: {status:?}");
+        assert_eq!(server.received().len() - before, usize::from(passes), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn early_hints_show_nothing() {
     let keyed = Keyed::new(RULES).await;
     let server = answering(&keyed, Answered::default()).await;
