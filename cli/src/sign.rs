@@ -65,7 +65,8 @@ fn sign(args: &Args, out: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn key(path: &Path) -> Result<SigningKey, Failure> {
+/// Reads a private key.
+pub(crate) fn key(path: &Path) -> Result<SigningKey, Failure> {
     let missing = || (Exit::Usage, format!("cannot read {}: there is no such file", path.display()));
     let text = pair::read_private(path).map_err(|why| (Exit::Usage, why))?.ok_or_else(missing)?;
     SigningKey::from_pem(&text).map_err(|why| (Exit::Failed, format!("{}: {why}", path.display())))
@@ -85,12 +86,7 @@ fn write(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Who signed, in words: checked when there are files with keys to trust, else as the file says.
 pub(crate) fn signers(files: &Files, trusted: &[PathBuf]) -> Result<String, Failure> {
-    let mut trust = Trust::unsigned();
-    for path in trusted {
-        let missing = || (Exit::Usage, format!("cannot read {}: there is no such file", path.display()));
-        let text = pair::read(path).map_err(|why| (Exit::Usage, why))?.ok_or_else(missing)?;
-        trust.add_pem(&text).map_err(|why| (Exit::Failed, format!("{}: {why}", path.display())))?;
-    }
+    let trust = trust(trusted)?;
     let signatures = files.signatures.as_deref().map(str::as_bytes);
     let checked = trust.check(&files.manifest_bytes, signatures).map_err(|why| broken(file::SIGNATURE, why))?;
     if !trust.is_empty() {
@@ -100,6 +96,17 @@ pub(crate) fn signers(files: &Files, trusted: &[PathBuf]) -> Result<String, Fail
     let said = Signatures::from_bytes(signatures).map_err(|why| broken(file::SIGNATURE, why))?;
     let said: Vec<_> = said.keys().collect();
     Ok(format!("{} (not checked: `--trust` names the public key)", listed(said.iter())))
+}
+
+/// The keys that are trusted, from their files.
+pub(crate) fn trust(trusted: &[PathBuf]) -> Result<Trust, Failure> {
+    let mut trust = Trust::unsigned();
+    for path in trusted {
+        let missing = || (Exit::Usage, format!("cannot read {}: there is no such file", path.display()));
+        let text = pair::read(path).map_err(|why| (Exit::Usage, why))?.ok_or_else(missing)?;
+        trust.add_pem(&text).map_err(|why| (Exit::Failed, format!("{}: {why}", path.display())))?;
+    }
+    Ok(trust)
 }
 
 fn listed(ids: impl Iterator<Item = impl ToString>) -> String {

@@ -1,5 +1,7 @@
 //! `outcall verify`: the proof, from inside.
 
+mod signed;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -11,6 +13,7 @@ use outcall_verify::{document, report, world};
 use crate::Exit;
 use crate::output::{Output, complain};
 use crate::run::find_outcalld;
+use crate::sign;
 
 /// Try to get past Outcall on this machine, with every technique it knows, and say what came of it
 ///
@@ -38,6 +41,15 @@ pub(crate) struct Args {
     /// Print the techniques, and try none
     #[arg(long)]
     list: bool,
+    /// Sign the scorecard with a private key that `outcall keygen` made, and print it in an envelope of JSON; may be repeated
+    #[arg(long, value_name = "KEY")]
+    sign: Vec<PathBuf>,
+    /// Check the signature of such an envelope and print the scorecard in it, and try nothing
+    #[arg(long, value_name = "FILE", requires = "trust_key", conflicts_with_all = ["sign", "list"])]
+    check: Option<PathBuf>,
+    /// A public key that the scorecard must be signed by, in PEM; may be repeated
+    #[arg(long, value_name = "FILE", requires = "check")]
+    trust_key: Vec<PathBuf>,
 }
 
 /// How the scorecard is printed.
@@ -69,6 +81,21 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
         out.text(document::list());
         return Exit::Done;
     }
+    if let Some(path) = &args.check {
+        return signed::check(path, &args.trust_key, out);
+    }
+    // A key that cannot be used is said before anything is tried.
+    let keys = match args.sign.iter().map(|path| sign::key(path)).collect::<Result<Vec<_>, _>>() {
+        Ok(keys) => keys,
+        Err((exit, why)) => {
+            complain(why);
+            return exit;
+        }
+    };
+    if !keys.is_empty() && args.format != Format::Json {
+        complain("what is signed is the JSON document: --sign goes with --format json");
+        return Exit::Usage;
+    }
     let place = if args.host && !args.sandbox { Place::Host } else { Place::Sandbox };
     let ran = Helper::own(&[HELPER]).and_then(|helper| {
         let outcall = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
@@ -85,7 +112,14 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
     };
     match args.format {
         Format::Human => out.text(report::human(&card)),
-        Format::Json => out.json(&report::json(&card)),
+        Format::Json if keys.is_empty() => out.json(&report::json(&card)),
+        Format::Json => match signed::envelope(&report::json(&card), &keys) {
+            Ok(envelope) => out.json(&envelope),
+            Err(why) => {
+                complain(why);
+                return Exit::Usage;
+            }
+        },
         Format::Junit => out.text(report::junit(&card)),
         Format::Markdown => out.text(report::markdown(&card)),
     }
