@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::mutations::MUTATIONS;
+use crate::mutations::{MUTATIONS, UNSHOWN};
 use crate::table;
-use crate::technique::{Expect, Family, Places, Say, Step, Technique, To};
+use crate::technique::{Act, Expect, Family, Places, Say, Step, Technique, To};
 
 /// The page.
 pub fn page() -> String {
@@ -19,7 +19,15 @@ pub fn page() -> String {
     page.push_str(MUTATED);
     for mutation in MUTATIONS {
         let failing: Vec<String> = mutation.must_fail.iter().map(|id| format!("`{id}`")).collect();
-        let _ = writeln!(page, "| `{}` | {} | {} |", mutation.id, mutation.what, failing.join(", "));
+        let places: Vec<&str> = mutation.places.iter().map(|place| place.name()).collect();
+        let (id, what) = (mutation.id, mutation.what);
+        let _ = writeln!(page, "| `{id}` | {what} | {} | {} |", places.join(", "), failing.join(", "));
+    }
+    if !UNSHOWN.is_empty() {
+        page.push_str(NONE);
+    }
+    for (id, why) in UNSHOWN {
+        let _ = writeln!(page, "| `{id}` | {why} |");
     }
     page
 }
@@ -48,8 +56,16 @@ const MUTATED: &str = "
 
 A technique that cannot fail proves nothing. Each of these takes one protection away, and a test sees the named techniques fail.
 
-| weakening | what it takes away | fails then |
-|---|---|---|
+| weakening | what it takes away | where | must fail then |
+|---|---|---|---|
+";
+
+const NONE: &str = "
+Some under which all techniques are tried make many more fail than they name; the long form of the test prints which none
+makes fail. They are these:
+
+| technique | why |
+|---|---|
 ";
 
 fn section(page: &mut String, technique: &Technique) {
@@ -92,7 +108,24 @@ fn words(step: &Step) -> String {
             place(*to),
             quoted(say)
         ),
+        Step::Keep(to, say) => format!("TCP to {}{}, which stays open", place(*to), says(say)),
+        Step::Again(say) => format!("over the connection that is open{}", says(say)),
+        Step::Sending(to, say) => format!("UDP to {}, over and over: {}", place(*to), quoted(say)),
         Step::Do(words, _) => (*words).to_owned(),
+        Step::Outside(act) => format!("meanwhile, outside: {}", outside(*act)),
+    }
+}
+
+fn outside(act: Act) -> String {
+    match act {
+        Act::Kill => "the daemon is killed and started again".to_owned(),
+        Act::Flush => "somebody deletes the tables of the kernel, and a second passes".to_owned(),
+        Act::Rules(from, to) => format!("the rules are loaded with `{to}` in the place of `{from}`"),
+        Act::RulesAgain => "the rules are loaded as they were".to_owned(),
+        Act::Wait(milliseconds) => format!("{milliseconds} ms pass"),
+        Act::Attach => {
+            "another namespace is attached as the same agent, which sends datagrams to `93.184.216.35:7000` from its first instruction on".to_owned()
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-use crate::inside;
 use crate::world::{internet, upstream};
+use crate::{around, inside, open};
 
 /// How this program is started as one of its own helpers: the words that lead to [`main`].
 #[derive(Debug, Clone)]
@@ -62,6 +62,13 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
             unshare(UnshareFlags::NEWNET)?;
             internet::hold()
         }
+        ["open"] => open::main(),
+        ["trap", path, hidden] => around::trap(path, hidden),
+        ["own"] => own(),
+        ["race"] => {
+            unshare(UnshareFlags::NEWNET)?;
+            inside::race()
+        }
         ["forward"] => {
             for file in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
                 std::fs::write(format!("/proc/sys/net/{file}"), "1").map_err(|error| format!("{file}: {error}"))?;
@@ -73,15 +80,28 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
             let (program, arguments) = words.get(2..).and_then(<[_]>::split_first).ok_or("nothing to start")?;
             Err(format!("cannot start {}: {}", program.display(), Command::new(program).args(arguments).exec()))
         }
-        ["agent", proxy, resolver] => {
+        ["agent", proxy, resolver, around] => {
             let place = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address with a port"));
-            inside::main(place(proxy)?, place(resolver)?)
+            let around = serde_json::from_str(around).map_err(|error| format!("`{around}`: {error}"))?;
+            inside::main(place(proxy)?, place(resolver)?, around)
         }
         ["guest", resolver] => {
             inside::guest::main(resolver.parse().map_err(|_| format!("`{resolver}` is no address with a port"))?)
         }
         _ => Err("this is a part of `outcall verify` and does nothing by itself".to_owned()),
     }
+}
+
+/// Makes namespaces to be root in, and says what it can take from there.
+fn own() -> Result<(), String> {
+    unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET)?;
+    for (name, kind) in [("net", LinkNameSpaceType::Network), ("user", LinkNameSpaceType::User)] {
+        let opened = std::fs::File::open(format!("/proc/1/ns/{name}"));
+        if opened.is_ok_and(|opened| move_into_link_name_space(opened.as_fd(), Some(kind)).is_ok()) {
+            println!("the {name} namespace of process 1");
+        }
+    }
+    Ok(())
 }
 
 /// Moves into a network namespace of its own; without root, into a user namespace first in which that may be made.

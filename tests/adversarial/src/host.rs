@@ -1,87 +1,222 @@
 //! A host in the world: `outcalld` with its bridge, and two agents attached to it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::policy::{AGENT, NEIGHBOUR};
+use crate::around::Around;
+use crate::helper::Helper;
+use crate::mutations::Mutation;
+use crate::policy::{self, AGENT, NEIGHBOUR};
 use crate::run::Options;
 use crate::stand::DNS_BUDGET;
+use crate::technique::Act;
 use crate::world::{World, enter, zone};
 
 /// The proxy and the resolver as an agent on a host is told them.
 pub(crate) const PLACES: [&str; 2] = ["10.200.0.1:8080", "10.200.0.1:53"];
+/// The address of the gateway, at which the host answers agents.
+pub(crate) const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
+/// The addresses of the other agent: the second that is attached.
+pub(crate) const NEIGHBOUR_V4: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 3);
+/// The same, IPv6.
+pub(crate) const NEIGHBOUR_V6: Ipv6Addr = Ipv6Addr::new(0xfd6f, 0x7574, 0x6361, 0x6c6c, 0, 0, 0, 3);
 /// How long the daemon may take to enforce a policy.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the daemon is dead, and how long an agent has to make use of something.
+const DEAD: Duration = Duration::from_millis(300);
+/// How long it takes until a kernel asks for a neighbour again that did not answer, and a little.
+const ASKED_AGAIN: Duration = Duration::from_millis(1500);
+/// Within this the daemon puts back what somebody took away.
+const NOTICED: Duration = Duration::from_secs(1);
 /// How often it is asked.
 const MOMENT: Duration = Duration::from_millis(10);
 
 /// The daemon, and the namespaces of its agents.
 #[derive(Debug)]
 pub(crate) struct Host {
-    daemon: Child,
+    process: Child,
+    daemon: Daemon,
     suspect: Child,
     neighbour: Child,
+    policy: Loaded,
+    outcall: PathBuf,
+    /// How many packets the other agent was sent.
+    sent: u64,
+}
+
+/// How the daemon is started.
+#[derive(Debug)]
+struct Daemon {
+    line: Vec<OsString>,
+    helper: Helper,
     said: PathBuf,
+    socket: PathBuf,
+}
+
+/// The policy that is in force, and how it was made.
+#[derive(Debug)]
+struct Loaded {
+    artifacts: PathBuf,
+    work: PathBuf,
+    mutation: Option<&'static Mutation>,
 }
 
 impl Host {
     /// Starts the daemon under the policy in `artifacts`, and attaches both agents.
     pub(crate) fn start(
-        options: &Options<'_>,
+        options: &Options,
         world: &World,
         artifacts: &Path,
-        work: &Path,
+        around: &Around,
         log: &Path,
     ) -> Result<Host, String> {
         let helper = &options.helper;
         let mut forwarding = world.on_host(helper);
         forwarding.args(helper.line("forward"));
         done(&mut forwarding, "the host cannot be told to forward")?;
-        let (authority, socket, said) = (work.join("ca"), work.join("host.sock"), work.join("stderr"));
-        let mut making = Command::new(&options.outcall);
-        making.args(["ca", "init", "--out"]).arg(&authority);
-        done(&mut making, "the authority cannot be made")?;
-        let mut command = world.on_host(helper);
-        command.arg(&options.outcalld).arg("--artifacts").arg(artifacts).arg("--socket").arg(&socket);
-        command.arg("--agent-socket").arg(work.join("agent.sock"));
-        command.arg("--log").arg(log).arg("--state-dir").arg(work.join("state"));
-        command.arg("--ca-cert").arg(authority.join("ca.crt")).arg("--ca-key").arg(authority.join("ca.key"));
-        command.arg("--upstream-ca").arg(work.join("ca.pem")).arg("--no-docker");
-        command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--dns-budget-names", DNS_BUDGET]);
-        let stderr = File::create(&said).map_err(|error| format!("cannot write a file: {error}"))?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        let daemon = command.spawn().map_err(|error| format!("outcalld does not start: {error}"))?;
-        let (suspect, neighbour) = (namespace(options, world)?, namespace(options, world)?);
-        let mut host = Host { daemon, suspect, neighbour, said };
-        host.ready(&socket)?;
+        let work = log.parent().unwrap_or(log);
+        let said = work.join("stderr");
+        let mut line: Vec<OsString> = vec![options.outcalld.clone().into()];
+        let mut option = |name: &str, value: &OsStr| line.extend([name.into(), value.to_owned()]);
+        option("--artifacts", artifacts.as_os_str());
+        option("--socket", around.operator.as_os_str());
+        option("--agent-socket", around.agents.as_os_str());
+        option("--secrets", around.secrets.as_os_str());
+        option("--log", log.as_os_str());
+        option("--state-dir", work.join("state").as_os_str());
+        option("--ca-cert", around.certificate.as_os_str());
+        option("--ca-key", around.key.as_os_str());
+        option("--upstream-ca", work.join("ca.pem").as_os_str());
+        option("--dns-upstream", zone::DNS_V4.to_string().as_ref());
+        option("--dns-budget-names", DNS_BUDGET.as_ref());
+        line.push("--no-docker".into());
+        let daemon = Daemon { line, helper: helper.clone(), said, socket: around.operator.clone() };
+        let process = daemon.start(world)?;
+        let (suspect, neighbour) = (namespace(helper, world, "hold")?, namespace(helper, world, "hold")?);
+        let policy = Loaded { artifacts: artifacts.to_owned(), work: work.to_owned(), mutation: options.mutation };
+        let outcall = options.outcall.clone();
+        let mut host = Host { process, daemon, suspect, neighbour, policy, outcall, sent: 0 };
+        host.daemon.ready(&mut host.process)?;
+        let counting = enter(helper, host.neighbour.id()).args(["nft", NEIGHBOUR_COUNTS]).output();
+        counting.map_err(|error| format!("what the other agent is sent cannot be counted: {error}"))?;
         for (agent, name) in [(&host.suspect, AGENT), (&host.neighbour, NEIGHBOUR)] {
-            let mut attaching = world.on_host(helper);
-            attaching.arg(&options.outcall).arg("--socket").arg(&socket);
-            attaching.args(["netns", "attach", &format!("/proc/{}/ns/net", agent.id()), "--name", name]);
-            done(&mut attaching, "an agent cannot be attached")?;
+            host.attach(world, agent.id(), name)?;
         }
         Ok(host)
+    }
+
+    fn attach(&self, world: &World, pid: u32, name: &str) -> Result<(), String> {
+        let mut attaching = world.on_host(&self.daemon.helper);
+        attaching.arg(&self.outcall).arg("--socket").arg(&self.daemon.socket);
+        attaching.args(["netns", "attach", &format!("/proc/{pid}/ns/net"), "--name", name]);
+        done(&mut attaching, "an agent cannot be attached")
+    }
+
+    /// Does something to the host.
+    pub(crate) fn act(&mut self, act: Act, world: &World) -> Result<(), String> {
+        match act {
+            Act::Kill => {
+                self.process.kill().and_then(|()| self.process.wait()).map_err(|error| error.to_string())?;
+                // Nobody answers now, and the kernel alone refuses.
+                std::thread::sleep(DEAD);
+                self.process = self.daemon.start(world)?;
+                self.daemon.ready(&mut self.process)
+            }
+            Act::Flush => {
+                for family in ["inet", "bridge"] {
+                    let mut deleting = world.on_host(&self.daemon.helper);
+                    done(deleting.args(["nft", "delete", "table", family, "outcall"]), "a table cannot be deleted")?;
+                }
+                let until = Instant::now() + NOTICED;
+                let there = |family: &str| {
+                    let mut listing = world.on_host(&self.daemon.helper);
+                    done(listing.args(["nft", "list", "table", family, "outcall"]), "").is_ok()
+                };
+                while Instant::now() < until && !(there("inet") && there("bridge")) {
+                    std::thread::sleep(MOMENT);
+                }
+                Ok(())
+            }
+            Act::Rules(from, to) => self.load(&[(from, to)]),
+            Act::RulesAgain => self.load(&[]),
+            Act::Attach => {
+                let mut racing = namespace(&self.daemon.helper, world, "race")?;
+                let raced = self.attach(world, racing.id(), &format!("{AGENT}-2"));
+                // It has its way out now, if there is any; who asked for the gateway too early asks again after a second.
+                std::thread::sleep(ASKED_AGAIN);
+                let mut letting_go = world.on_host(&self.daemon.helper);
+                letting_go.arg(&self.outcall).arg("--socket").arg(&self.daemon.socket);
+                letting_go.args(["netns", "detach", &format!("{AGENT}-2")]);
+                let let_go = raced.and_then(|()| done(&mut letting_go, "an agent cannot be let go"));
+                drop(racing.stdin.take());
+                let _ = racing.kill();
+                let _ = racing.wait();
+                let_go
+            }
+            Act::Wait(milliseconds) => {
+                std::thread::sleep(Duration::from_millis(milliseconds));
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the daemon load the rules with a change.
+    fn load(&self, changes: &[(&str, &str)]) -> Result<(), String> {
+        let Loaded { artifacts, work, mutation } = &self.policy;
+        let mut rules = mutation.map_or_else(|| policy::RULES.to_owned(), |mutation| mutation.rules(policy::RULES));
+        for (from, to) in changes {
+            rules = rules.replace(from, to);
+        }
+        let mut compiled = policy::compile(&rules, &[], work)?;
+        if let Some(mutation) = mutation {
+            mutation.apply(&mut compiled, work)?;
+        }
+        policy::write(&compiled, artifacts)?;
+        let answer = ask(&self.daemon.socket, "POST /api/v1/rules/reload").map_err(|error| error.to_string())?;
+        let loaded = answer.contains("\"success\":true") || answer.contains("\"success\": true");
+        loaded.then_some(()).ok_or_else(|| format!("the rules are not loaded: {answer}"))
+    }
+
+    /// Whether something was sent to the other agent since the last time.
+    pub(crate) fn neighbour_touched(&mut self) -> Option<String> {
+        let mut listing = enter(&self.daemon.helper, self.neighbour.id());
+        let output = listing.args(["nft", "-j", "list", "counters"]).output().ok()?;
+        let listed: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        let objects = listed.get("nftables")?.as_array()?;
+        let sent = objects.iter().find_map(|object| object.pointer("/counter/packets"))?.as_u64()?;
+        let before = std::mem::replace(&mut self.sent, sent);
+        (sent > before).then(|| "the other agent".to_owned())
     }
 
     /// A process in the namespace of the agent that tries.
     pub(crate) fn suspect(&self) -> u32 {
         self.suspect.id()
     }
+}
+
+impl Daemon {
+    fn start(&self, world: &World) -> Result<Child, String> {
+        let mut command = world.on_host(&self.helper);
+        let stderr = File::create(&self.said).map_err(|error| format!("cannot write a file: {error}"))?;
+        command.args(&self.line).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        command.spawn().map_err(|error| format!("outcalld does not start: {error}"))
+    }
 
     /// Waits until the daemon enforces a policy.
-    fn ready(&mut self, socket: &Path) -> Result<(), String> {
+    fn ready(&self, process: &mut Child) -> Result<(), String> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if self.daemon.try_wait().is_ok_and(|ended| ended.is_some()) {
+            if process.try_wait().is_ok_and(|ended| ended.is_some()) {
                 break;
             }
-            if ask(socket)
-                .is_ok_and(|answer| answer.contains("\"success\":true") || answer.contains("\"success\": true"))
-            {
+            let answer = ask(&self.socket, "GET /api/v1/ready").unwrap_or_default();
+            if answer.contains("\"success\":true") || answer.contains("\"success\": true") {
                 return Ok(());
             }
             std::thread::sleep(MOMENT);
@@ -98,14 +233,14 @@ impl Drop for Host {
             let _ = process.kill();
             let _ = process.wait();
         }
-        let pid = rustix::process::Pid::from_child(&self.daemon);
+        let pid = rustix::process::Pid::from_child(&self.process);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until && matches!(self.daemon.try_wait(), Ok(None)) {
+        while Instant::now() < until && matches!(self.process.try_wait(), Ok(None)) {
             std::thread::sleep(MOMENT);
         }
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -115,16 +250,20 @@ const QUIET: &str = "table inet quiet { chain out { type filter hook output prio
     icmpv6 type { mld-listener-report, mld2-listener-report, nd-router-solicit } drop; ip6 saddr :: drop; \
     icmpv6 type nd-neighbor-solicit ip6 saddr fe80::/10 drop; }; }";
 
+/// Counts what the other agent is sent: it asked for nothing.
+const NEIGHBOUR_COUNTS: &str = "table inet sent { counter sent { } chain arriving { \
+    type filter hook prerouting priority -300; policy accept; meta l4proto != ipv6-icmp counter name sent; }; }";
+
 /// A network namespace for an agent, held by a process of its own.
-fn namespace(options: &Options<'_>, world: &World) -> Result<Child, String> {
-    let mut command = world.on_host(&options.helper);
-    command.args(options.helper.line("hold")).stdin(Stdio::piped()).stdout(Stdio::piped());
+fn namespace(helper: &Helper, world: &World, word: &str) -> Result<Child, String> {
+    let mut command = world.on_host(helper);
+    command.args(helper.line(word)).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut holder = command.spawn().map_err(|error| format!("an agent's namespace cannot be made: {error}"))?;
     let mut line = [0; 5];
     let heard = holder.stdout.as_mut().map(|stdout| stdout.read_exact(&mut line));
     let made = match heard {
         Some(Ok(())) => {
-            let mut quieting = enter(&options.helper, holder.id());
+            let mut quieting = enter(helper, holder.id());
             done(quieting.args(["nft", QUIET]), "an agent's kernel cannot be quieted")
         }
         _ => Err("an agent's namespace cannot be made".to_owned()),
@@ -144,11 +283,11 @@ fn done(command: &mut Command, otherwise: &str) -> Result<(), String> {
     Err(format!("{otherwise}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// Asks the daemon whether it enforces a policy.
-fn ask(socket: &Path) -> std::io::Result<String> {
+/// Asks the daemon something.
+fn ask(socket: &Path, line: &str) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    stream.write_all(b"GET /api/v1/ready HTTP/1.1\r\nHost: outcall\r\nConnection: close\r\n\r\n")?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "{line} HTTP/1.1\r\nHost: outcall\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
-use crate::policy::AGENT;
+use crate::around::shows_secret;
+use crate::policy::{AGENT, SECRET_SITE};
 use crate::technique::{Count, Expect};
 use crate::world::event::{Event, Packet};
-use crate::world::zone;
+use crate::world::{upstream, zone};
 
 /// What was seen from outside while one technique was tried.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,10 @@ pub(crate) struct Evidence {
     pub(crate) audit: Vec<Value>,
     /// How far the kernel's counter of refused packets moved; unknown where it could not be read.
     pub(crate) refused: Option<u64>,
+    /// What was reached on the host that nobody must reach.
+    pub(crate) touched: Vec<String>,
+    /// What the agent says that it got hold of.
+    pub(crate) got: Vec<String>,
     /// Whether the log is known to hold everything: the mark after it was seen.
     pub(crate) complete: bool,
 }
@@ -46,6 +51,9 @@ pub(crate) fn faults(expect: &Expect, evidence: &Evidence, rules: Rules, before:
     cable(expect, evidence, before, &mut faults);
     names(expect, evidence, &mut faults);
     records(expect, evidence, rules, &mut faults);
+    secrets(evidence, &mut faults);
+    faults.extend(evidence.touched.iter().map(|what| format!("this was reached: {what}")));
+    faults.extend(evidence.got.iter().map(|what| format!("the agent got hold of {what}")));
     match evidence.refused {
         Some(count) if !expect.refused_packets.holds(count) => {
             faults.push(format!("the kernel refused {count} packets instead of {}", expect.refused_packets));
@@ -56,9 +64,21 @@ pub(crate) fn faults(expect: &Expect, evidence: &Evidence, rules: Rules, before:
         _ => {}
     }
     if !evidence.complete {
-        faults.push("the mark that follows every technique is missing from the audit log".to_owned());
+        faults.push(NO_MARK.to_owned());
     }
     faults
+}
+
+const NO_MARK: &str = "the mark that follows every technique is missing from the audit log";
+
+/// Whether all that is wrong is that something is missing.
+pub(crate) fn harmless(faults: &[String]) -> bool {
+    faults.iter().all(|fault| {
+        fault.starts_with("this did not arrive")
+            || fault.starts_with("0 records")
+            || fault.starts_with("the kernel refused 0")
+            || fault == NO_MARK
+    })
 }
 
 /// What arrived at servers, in short.
@@ -113,6 +133,27 @@ pub(crate) fn names(expect: &Expect, evidence: &Evidence, faults: &mut Vec<Strin
     }
 }
 
+/// The secret arrives where rules add it, and nowhere else; the log never has it.
+fn secrets(evidence: &Evidence, faults: &mut Vec<String>) {
+    if evidence.audit.iter().any(|record| shows_secret(record.to_string().as_bytes())) {
+        faults.push("the audit log has a secret".to_owned());
+    }
+    for event in &evidence.events {
+        let (place, shown) = match event {
+            Event::Http { to, sni, head, body } => {
+                let host = upstream::header(head, "host").unwrap_or_default();
+                let right = sni.as_deref() == Some(SECRET_SITE) && host == SECRET_SITE;
+                (format!("`{host}` at {to}"), !right && shows_secret(format!("{head}{body}").as_bytes()))
+            }
+            Event::Bytes { to, text } | Event::Datagram { to, text } => (to.to_string(), shows_secret(text.as_bytes())),
+            Event::Query { .. } | Event::Connection { .. } | Event::Tls { .. } => continue,
+        };
+        if shown {
+            faults.push(format!("a secret arrived at {place}"));
+        }
+    }
+}
+
 fn text(record: &Value, member: &str) -> String {
     record.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
@@ -148,7 +189,8 @@ fn records(expect: &Expect, evidence: &Evidence, rules: Rules, faults: &mut Vec<
     }
     for record in &evidence.audit {
         let agent = text(record, "agent");
-        if record.get("decision").is_some() && agent != AGENT {
+        let nobody = expect.nameless && agent.is_empty() && text(record, "layer") == "network";
+        if record.get("decision").is_some() && agent != AGENT && !nobody {
             faults.push(format!("a record names the agent `{agent}`"));
         }
     }

@@ -7,6 +7,7 @@
 //! Invariant: nothing outside the world is ever contacted, and no switch of the product is used that would weaken it.
 #![forbid(unsafe_code)]
 
+pub mod around;
 pub mod coded;
 pub mod document;
 pub mod h2;
@@ -16,7 +17,9 @@ mod host;
 pub mod inside;
 mod judge;
 pub mod mutations;
+mod open;
 pub mod outside;
+mod packets;
 pub mod policy;
 pub mod prelude;
 pub mod question;

@@ -9,6 +9,8 @@ use outcall_compiler::{Artifacts, Missing};
 pub const AGENT: &str = "suspect";
 /// Another agent, whom other rules are for.
 pub const NEIGHBOUR: &str = "neighbour";
+/// The site whose requests get a secret.
+pub(crate) const SECRET_SITE: &str = "secret.wild.test";
 /// What the rules' file is called in records. It sorts before whatever an operator's own is called.
 pub const FILE: &str = "000-outcall-verify.yaml";
 
@@ -87,6 +89,27 @@ rules:
     condition: http.host == "grpc.test" && agent.name == "neighbour"
     action: allow
     egress: { ports: [80, 443] }
+  - id: straight
+    description: "a name whose addresses are open for as long as it says, to what is not the web"
+    priority: -1000000
+    condition: dns.query == "brief.test"
+    action: allow
+    egress: { mode: direct_ip, ports: [7000] }
+  - id: secret-site
+    description: "a site whose requests get a secret"
+    priority: -1000000
+    condition: >-
+      dns.query == "secret.wild.test" || http.host == "secret.wild.test" && http.scheme == "https" && http.method == "GET"
+    action: allow
+    egress: { mode: intercept, ports: [443] }
+  - id: secret
+    description: "the secret"
+    priority: -1000000
+    condition: http.host == "secret.wild.test"
+    action: enrich
+    inject:
+      - header: Authorization
+        value: "${secret:canary}"
 "#;
 
 /// Compiles the rules, with an operator's own beside them, into a directory.

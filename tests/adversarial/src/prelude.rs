@@ -6,7 +6,7 @@ pub use crate::inside::Inside;
 pub use crate::technique::Say::{Bytes, Made};
 pub use crate::technique::To::{At, Named, Named6, Proxy, Resolver};
 pub use crate::technique::{
-    Count, Expect, Family, NOTHING, Places, Refusal, Socket, Step, Technique, Tls, refusal, refusals,
+    Act, Count, Expect, Family, NOTHING, Places, Refusal, Socket, Step, Technique, Tls, refusal, refusals,
 };
 pub use crate::world::dns::query;
 use crate::world::zone;
@@ -52,6 +52,8 @@ pub const STREAM: u32 = 1;
 pub const DGRAM: u32 = 2;
 /// Packets with whatever in them.
 pub const RAW: u32 = 3;
+/// `IPPROTO_RAW`: the sender writes the header as well (raw(7)).
+pub const WHOLE: u32 = 255;
 
 /// One record of the kernel's for a packet that nobody allowed.
 pub const RAW_TRAFFIC: Refusal = refusal("network", "default", "raw_traffic");
@@ -66,6 +68,12 @@ pub const PACKETS: Expect = Expect {
 /// Nothing arrives; the bridge refuses what is for other agents.
 pub const ON_THE_BRIDGE: Expect = Expect {
     refusals: &[Refusal { times: Count::AtLeast(1), ..refusal("network", "default", "agent_to_agent") }],
+    refused_packets: Count::AtLeast(1),
+    ..NOTHING
+};
+/// Nothing arrives; the bridge refuses what claims to come from somebody else.
+pub const FORGED: Expect = Expect {
+    refusals: &[Refusal { times: Count::AtLeast(1), ..refusal("network", "default", "forged_source") }],
     refused_packets: Count::AtLeast(1),
     ..NOTHING
 };

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 
 use crate::helper::Helper;
-use crate::inside::Said;
+use crate::inside::{MARK, Said, is_mark};
 use crate::judge::{self, Before, Evidence, Rules};
 use crate::mutations::Mutation;
 use crate::policy;
@@ -24,6 +24,8 @@ pub enum Place {
     Sandbox,
     /// In a network namespace on the bridge of a host of `outcalld`, with every right over it.
     Host,
+    /// On the client host itself, with a resolver and a proxy that pass everything on: what techniques do where nobody guards.
+    Unguarded,
 }
 
 impl Place {
@@ -32,21 +34,23 @@ impl Place {
         match self {
             Place::Sandbox => "sandbox",
             Place::Host => "host",
+            Place::Unguarded => "unguarded",
         }
     }
 
-    fn has(self, technique: &Technique) -> bool {
+    /// Whether a technique can be tried here.
+    pub fn has(self, technique: &Technique) -> bool {
         match technique.places {
             Places::Everywhere => true,
-            Places::Sandbox => self == Place::Sandbox,
-            Places::Host => self != Place::Sandbox,
+            Places::Sandbox => self != Place::Host,
+            Places::Host => self == Place::Host,
         }
     }
 }
 
 /// What is to be run.
 #[derive(Debug, Clone)]
-pub struct Options<'a> {
+pub struct Options {
     /// How this program is started as one of its own helpers.
     pub helper: Helper,
     /// The program `outcall`.
@@ -60,7 +64,7 @@ pub struct Options<'a> {
     /// The techniques; all where this is empty.
     pub only: Vec<String>,
     /// What is weakened beforehand, to see the techniques fail.
-    pub mutation: Option<&'a Mutation>,
+    pub mutation: Option<&'static Mutation>,
 }
 
 /// What came of it.
@@ -100,6 +104,13 @@ pub enum Verdict {
     NotTried(String),
 }
 
+impl Row {
+    /// Whether something got out, or passed that must not, beside what is missing.
+    pub fn got_out(&self) -> bool {
+        matches!(&self.verdict, Verdict::Failed(faults) if !judge::harmless(faults))
+    }
+}
+
 impl Scorecard {
     /// Whether nothing failed.
     pub fn passed(&self) -> bool {
@@ -119,6 +130,8 @@ impl Scorecard {
 
 /// How long after its mark the log is looked at again where a record is missing.
 const LATE: Duration = Duration::from_secs(1);
+/// The same where something was weakened, and techniques are to fail.
+const WEAKENED_LATE: Duration = Duration::from_millis(300);
 /// How long the log may take to hold a mark.
 const MARKED: Duration = Duration::from_secs(3);
 /// How often it is looked at.
@@ -128,7 +141,7 @@ const MOMENT: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// When the world does not stand or nothing can be started in it, in words.
-pub fn run(options: &Options<'_>) -> Result<Scorecard, String> {
+pub fn run(options: &Options) -> Result<Scorecard, String> {
     let began = Instant::now();
     let wanted = wanted(options)?;
     let work = tempfile::Builder::new().prefix("outcall-verify-").tempdir();
@@ -143,8 +156,17 @@ pub fn run(options: &Options<'_>) -> Result<Scorecard, String> {
     let world = World::start(&options.helper)?;
     let mut stand = Stand::start(options, world, &directory, work.path())?;
     let strictness = if options.policy.is_empty() { Rules::Named } else { Rules::Others };
-    let mut session =
-        Session { stand: &mut stand, strictness, before: Before::new(), number: 0, seen: Seen::default() };
+    let weakened = options.mutation.is_some() || options.place == Place::Unguarded;
+    let (late, marked) = if weakened { (WEAKENED_LATE, WEAKENED_LATE) } else { (LATE, MARKED) };
+    let mut session = Session {
+        stand: &mut stand,
+        strictness,
+        late,
+        marked,
+        before: Before::new(),
+        number: 0,
+        seen: Seen::default(),
+    };
     session.begin()?;
     let rows = wanted.into_iter().map(|technique| session.attempt(technique)).collect::<Result<_, _>>()?;
     let strays = session.strays()?;
@@ -153,7 +175,7 @@ pub fn run(options: &Options<'_>) -> Result<Scorecard, String> {
     Ok(Scorecard { place: options.place, policy, rows, strays, took: began.elapsed() })
 }
 
-fn wanted(options: &Options<'_>) -> Result<Vec<&'static Technique>, String> {
+fn wanted(options: &Options) -> Result<Vec<&'static Technique>, String> {
     if let Some(unknown) = options.only.iter().find(|id| table::technique(id).is_none()) {
         return Err(format!("there is no technique `{unknown}`; --list prints them"));
     }
@@ -172,6 +194,8 @@ struct Seen {
 struct Session<'a> {
     stand: &'a mut Stand,
     strictness: Rules,
+    late: Duration,
+    marked: Duration,
     before: Before,
     number: u16,
     seen: Seen,
@@ -181,23 +205,23 @@ impl Session<'_> {
     /// What there was before the first technique belongs to none.
     fn begin(&mut self) -> Result<(), String> {
         self.stand.marked(0, Instant::now() + MARKED, MOMENT)?;
-        self.gather(None).map(drop)
+        self.gather(None, Vec::new()).map(drop)
     }
 
     fn attempt(&mut self, technique: &'static Technique) -> Result<Row, String> {
         self.number += 1;
-        let said = self.stand.attempt(self.number, technique.id)?;
+        let said = self.stand.attempt(self.number, technique)?;
         let expect = match self.stand.place() {
-            Place::Sandbox => &technique.expect,
+            Place::Sandbox | Place::Unguarded => &technique.expect,
             Place::Host => technique.on_host.as_ref().unwrap_or(&technique.expect),
         };
-        let evidence = self.gather(Some(expect))?;
+        let evidence = self.gather(Some(expect), said.got.clone())?;
         let faults = judge::faults(expect, &evidence, self.strictness, &self.before);
         self.before.extend(expect.reaches);
         let verdict = match (not_tried(&said), faults.is_empty()) {
             // What could not be tried and still did something has failed.
             (Some(why), true) => Verdict::NotTried(why),
-            (Some(why), false) if harmless(&faults) => Verdict::NotTried(why),
+            (Some(why), false) if judge::harmless(&faults) => Verdict::NotTried(why),
             (_, false) => Verdict::Failed(faults),
             (None, true) => Verdict::Passed,
         };
@@ -205,21 +229,27 @@ impl Session<'_> {
     }
 
     /// What was seen since the last time. With an expectation, a record that is late is waited for.
-    fn gather(&mut self, expect: Option<&Expect>) -> Result<Evidence, String> {
-        let mut evidence = Evidence { complete: expect.is_none(), ..Evidence::default() };
+    fn gather(&mut self, expect: Option<&Expect>, got: Vec<String>) -> Result<Evidence, String> {
+        let mut evidence = Evidence { complete: expect.is_none(), got, ..Evidence::default() };
         if expect.is_some() {
-            evidence.complete = self.stand.marked(self.number, Instant::now() + MARKED, MOMENT)?;
+            let marked = self.stand.marked(self.number, Instant::now() + self.marked, MOMENT)?;
+            // What was weakened may keep marks from the log: that alone shows nothing of a technique.
+            evidence.complete = marked || self.marked < MARKED;
         }
-        let until = Instant::now() + LATE;
+        let until = Instant::now() + self.late;
         evidence.audit = self.stand.take_records()?;
         let (events, packets) = (self.stand.world.events_now()?, self.stand.world.packets()?);
         evidence.events = events.get(self.seen.events..).unwrap_or_default().to_vec();
         self.seen.events = events.len();
         evidence.packets = since(&self.seen.packets, &packets);
+        if self.marked < MARKED {
+            unmarked(&mut evidence);
+        }
         self.seen.packets = packets;
         let refused = self.stand.refused();
         // The mark's own datagram is one of them.
         let marks = u64::from(expect.is_some());
+        evidence.touched = self.stand.touched();
         let moved = refused.zip(self.seen.refused).map(|(now, before)| now.saturating_sub(before));
         evidence.refused = moved.map(|moved| moved.saturating_sub(marks));
         self.seen.refused = refused;
@@ -247,6 +277,12 @@ impl Session<'_> {
     }
 }
 
+/// Without what the agent's marks were, which nobody may have kept back.
+fn unmarked(evidence: &mut Evidence) {
+    evidence.packets.retain(|packet| !is_mark(packet.to));
+    evidence.events.retain(|event| !matches!(event, Event::Query { name, .. } if name.starts_with(MARK)));
+}
+
 /// Packets that were counted since.
 pub fn since(before: &[Packet], now: &[Packet]) -> Vec<Packet> {
     let earlier = |packet: &Packet| {
@@ -255,15 +291,6 @@ pub fn since(before: &[Packet], now: &[Packet]) -> Vec<Packet> {
     };
     let more = |packet: &Packet| Packet { count: packet.count.saturating_sub(earlier(packet)), ..packet.clone() };
     now.iter().map(more).filter(|packet| packet.count > 0).collect()
-}
-
-/// Whether all that is wrong is that something is missing.
-fn harmless(faults: &[String]) -> bool {
-    faults.iter().all(|fault| {
-        fault.starts_with("this did not arrive")
-            || fault.starts_with("0 records")
-            || fault.starts_with("the kernel refused 0")
-    })
 }
 
 fn not_tried(said: &Said) -> Option<String> {

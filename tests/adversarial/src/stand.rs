@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::around::{Around, SECRET, Traps, VARIABLE, canary};
 use crate::helper::Helper;
 use crate::host::{self, Host};
 use crate::inside::{MARK_ADDRESS, MARK_PORT, Said, mark_name};
+use crate::open;
 use crate::policy::AGENT;
 use crate::run::{Options, Place};
+use crate::technique::{Act, Step, Technique};
 use crate::world::{World, enter, zone};
 
 /// The proxy and the resolver as an agent in a sandbox is told them.
@@ -29,8 +32,11 @@ pub(crate) struct Stand {
     agent: Child,
     orders: Option<ChildStdin>,
     /// Ends before the world around it.
-    #[expect(dead_code, reason = "it is there to be dropped")]
     host: Option<Host>,
+    /// The open door in the place of both.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    door: Option<Door>,
+    traps: Traps,
     pub(crate) world: World,
     helper: Helper,
     place: Place,
@@ -50,39 +56,54 @@ struct Log {
 
 impl Stand {
     /// An agent where the options say, under the policy in `artifacts`.
-    pub(crate) fn start(options: &Options<'_>, world: World, artifacts: &Path, work: &Path) -> Result<Stand, String> {
+    pub(crate) fn start(options: &Options, world: World, artifacts: &Path, work: &Path) -> Result<Stand, String> {
         let authority = work.join("ca.pem");
         std::fs::write(&authority, &world.ca_pem).map_err(|error| format!("cannot write a certificate: {error}"))?;
         let (log, stderr) = (work.join("audit.jsonl"), work.join("agent-stderr"));
         let said = File::create(&stderr).map_err(|error| format!("cannot write a file: {error}"))?;
+        let around = Around::make(options, work)?;
+        let traps = Traps::set(options, &world, &around)?;
         let (mut command, host) = match options.place {
             Place::Sandbox => {
                 let mut command = world.on_host(&options.helper);
-                command.arg(&options.outcall).args(["run", "--quiet", "--name", AGENT, "--artifacts"]).arg(artifacts);
+                command.arg(&options.outcall).arg("--socket").arg(&around.operator);
+                command.args(["run", "--quiet", "--name", AGENT, "--artifacts"]).arg(artifacts);
                 command.arg("--log").arg(&log).arg("--upstream-ca").arg(&authority);
-                command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--dns-budget-names", DNS_BUDGET, "--"]);
+                command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--dns-budget-names", DNS_BUDGET]);
+                command.arg("--ca-cert").arg(&around.certificate).arg("--ca-key").arg(&around.key);
+                command.arg("--secrets").arg(&around.secrets).env(VARIABLE, canary()?);
+                command.arg("--secret").arg(format!("{SECRET}-in-a-variable=env:{VARIABLE}")).arg("--");
                 command.args(options.helper.line("agent")).args(SANDBOX);
                 (command, None)
             }
             Place::Host => {
-                let host = Host::start(options, &world, artifacts, work, &log)?;
+                let host = Host::start(options, &world, artifacts, &around, &log)?;
                 let mut command = enter(&options.helper, host.suspect());
                 command.args(options.helper.line("agent")).args(host::PLACES);
                 (command, Some(host))
             }
+            Place::Unguarded => {
+                File::create(&log).map_err(|error| format!("cannot write a file: {error}"))?;
+                let mut command = world.on_host(&options.helper);
+                command.args(options.helper.line("agent")).args(open::PLACES);
+                (command, None)
+            }
         };
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
+        let door = (options.place == Place::Unguarded).then(|| open_door(options, &world)).transpose()?;
+        command.arg(around.word()?).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
         let mut agent = command.spawn().map_err(|error| format!("the agent does not start: {error}"))?;
         let orders = agent.stdin.take();
         let answers = lines(agent.stdout.take().ok_or("no standard output")?);
         let log = Log { path: log, at: 0, records: Vec::new() };
         let (helper, place) = (options.helper.clone(), options.place);
-        let mut stand = Stand { agent, orders, host, world, helper, place, answers, log, guard: None, stderr };
+        let mut stand =
+            Stand { agent, orders, host, door, traps, world, helper, place, answers, log, guard: None, stderr };
         // A first word, so that everything stands.
-        stand.attempt(0, "")?;
+        stand.order(0, 0, "")?;
         stand.guard = match place {
             Place::Sandbox => stand.process_one(),
             Place::Host => Some(stand.world.host_pid),
+            Place::Unguarded => None,
         };
         Ok(stand)
     }
@@ -92,9 +113,45 @@ impl Stand {
         self.place
     }
 
-    /// Has the agent try a technique.
-    pub(crate) fn attempt(&mut self, number: u16, id: &str) -> Result<Said, String> {
-        let told = self.orders.as_mut().map(|orders| writeln!(orders, "{number} {id}").and_then(|()| orders.flush()));
+    /// Has the agent try a technique, and does meanwhile what happens outside.
+    pub(crate) fn attempt(&mut self, number: u16, technique: &Technique) -> Result<Said, String> {
+        let mut whole = Said::default();
+        let mut from = 0;
+        loop {
+            let said = self.order(number, from, technique.id)?;
+            whole.got.extend(said.got);
+            whole.notes.extend(said.notes);
+            (whole.missing, whole.not_tried) = (said.missing, said.not_tried);
+            let untried = whole.missing.is_some() || whole.not_tried.is_some();
+            let next = technique.steps.iter().enumerate().skip(from);
+            let next =
+                next.filter_map(|(at, step)| if let Step::Outside(act) = step { Some((at, *act)) } else { None });
+            let acts: Vec<(usize, Act)> = next.collect();
+            let Some((at, act)) = acts.first().copied() else { return Ok(whole) };
+            self.act(act)?;
+            if untried {
+                // What follows is not tried either, but what was done outside is undone, and the agent ends it.
+                acts.iter().skip(1).try_for_each(|(_, act)| self.act(*act))?;
+                self.order(number, technique.steps.len(), technique.id)?;
+                return Ok(whole);
+            }
+            from = at + 1;
+        }
+    }
+
+    fn act(&mut self, act: Act) -> Result<(), String> {
+        match (&mut self.host, act) {
+            (_, Act::Wait(milliseconds)) => std::thread::sleep(Duration::from_millis(milliseconds)),
+            (Some(host), act) => host.act(act, &self.world)?,
+            // Where there is no daemon nothing is done to it.
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, number: u16, from: usize, id: &str) -> Result<Said, String> {
+        let order = format!("{number} {from} {id}");
+        let told = self.orders.as_mut().map(|orders| writeln!(orders, "{order}").and_then(|()| orders.flush()));
         if told.is_none_or(|told| told.is_err()) {
             return Err(self.gone("takes no orders"));
         }
@@ -111,7 +168,8 @@ impl Stand {
     pub(crate) fn marked(&mut self, number: u16, until: Instant, moment: Duration) -> Result<bool, String> {
         loop {
             self.log.read()?;
-            if self.log.records.iter().filter(|record| mark(record) == Some(number)).count() >= 2 {
+            let nobody_writes = self.place == Place::Unguarded;
+            if nobody_writes || self.log.records.iter().filter(|record| mark(record) == Some(number)).count() >= 2 {
                 return Ok(true);
             }
             if Instant::now() > until {
@@ -127,8 +185,18 @@ impl Stand {
         Ok(std::mem::take(&mut self.log.records).into_iter().filter(|record| mark(record).is_none()).collect())
     }
 
+    /// What was reached on the host since the last time.
+    pub(crate) fn touched(&mut self) -> Vec<String> {
+        let mut touched = self.traps.touched();
+        touched.extend(self.host.as_mut().and_then(Host::neighbour_touched));
+        touched
+    }
+
     /// The kernel's counters of refused packets, taken together: on a host those of the bridge as well.
     pub(crate) fn refused(&self) -> Option<u64> {
+        if self.place == Place::Unguarded {
+            return Some(0);
+        }
         let mut command = enter(&self.helper, self.guard?);
         let output = command.args(["nft", "-j", "list", "counters"]).output().ok()?;
         let listed: Value = serde_json::from_slice(&output.stdout).ok()?;
@@ -139,7 +207,7 @@ impl Stand {
             counter.get("packets")?.as_u64()
         };
         let bridge = match self.place {
-            Place::Sandbox => 0,
+            Place::Sandbox | Place::Unguarded => 0,
             Place::Host => named("forged")? + named("between_agents")?,
         };
         Some(named("refused")? + bridge)
@@ -165,6 +233,31 @@ impl Drop for Stand {
         }
         let _ = self.agent.kill();
         let _ = self.agent.wait();
+    }
+}
+
+/// The open door, which ends with its standard input.
+#[derive(Debug)]
+struct Door(Child);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Opens the door, on the client host.
+fn open_door(options: &Options, world: &World) -> Result<Door, String> {
+    let mut command = world.on_host(&options.helper);
+    command.args(options.helper.line("open")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let child = command.spawn().map_err(|error| format!("the open door does not start: {error}"))?;
+    let mut door = Door(child);
+    let mut line = [0; 5];
+    match door.0.stdout.as_mut().map(|stdout| stdout.read_exact(&mut line)) {
+        Some(Ok(())) => Ok(door),
+        _ => Err("the open door does not open".to_owned()),
     }
 }
 
@@ -202,7 +295,7 @@ fn mark(record: &Value) -> Option<u16> {
 }
 
 /// The lines of a stream, read by a thread of their own so that they can be waited for.
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {

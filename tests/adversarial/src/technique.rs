@@ -125,8 +125,33 @@ pub enum Step {
     Udp(To, Say),
     /// Opens a socket of this family, type and protocol, by their numbers, and sends this to that place.
     Socket(Socket, To, Say),
+    /// Opens a TCP connection and says something as [`Step::Tcp`] does, and keeps it open.
+    Keep(To, &'static [Say]),
+    /// Says something over the connection that was kept.
+    Again(&'static [Say]),
+    /// Sends a datagram over and over, from here to the end of the technique.
+    Sending(To, Say),
     /// Something else, in words and in code.
     Do(&'static str, fn(&Inside) -> io::Result<()>),
+    /// What happens on the host meanwhile, beyond the agent's reach.
+    Outside(Act),
+}
+
+/// What happens on the host while an agent is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// The daemon is killed, and started again.
+    Kill,
+    /// Somebody deletes the tables, and the daemon has a second to notice.
+    Flush,
+    /// The rules are loaded with one text in the place of another.
+    Rules(&'static str, &'static str),
+    /// The rules are loaded as they were.
+    RulesAgain,
+    /// Time passes, in milliseconds.
+    Wait(u64),
+    /// Another namespace of the same agent is attached, in which something sends from its first instruction on.
+    Attach,
 }
 
 /// The three numbers of socket(2).
@@ -153,13 +178,22 @@ pub struct Expect {
     pub asks: &'static [&'static str],
     /// The refusals in the audit log.
     pub refusals: &'static [Refusal],
+    /// Whether the kernel's records of refused packets may name nobody: who sends them does not show.
+    pub nameless: bool,
     /// How far the kernel's counter of refused packets moves.
     pub refused_packets: Count,
 }
 
 /// Nothing arrives, nothing is asked, nothing is refused: what others begin with.
-pub const NOTHING: Expect =
-    Expect { arrives: &[], greets: &[], reaches: &[], asks: &[], refusals: &[], refused_packets: Count::Exactly(0) };
+pub const NOTHING: Expect = Expect {
+    arrives: &[],
+    greets: &[],
+    reaches: &[],
+    asks: &[],
+    refusals: &[],
+    nameless: false,
+    refused_packets: Count::Exactly(0),
+};
 
 /// Records of one kind in the audit log.
 #[derive(Debug, Clone, Copy)]

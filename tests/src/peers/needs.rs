@@ -32,11 +32,16 @@ pub enum Need {
     Paths,
     /// Rules that differ from agent to agent.
     Agents,
+    /// Secrets that are added to requests.
+    Secrets,
+    /// A host whose daemon, tables and rules may be touched meanwhile.
+    Host,
 }
 
 impl Need {
     /// All of them.
-    pub const ALL: [Need; 5] = [Need::Resolver, Need::Inside, Need::Http2, Need::Paths, Need::Agents];
+    pub const ALL: [Need; 7] =
+        [Need::Resolver, Need::Inside, Need::Http2, Need::Paths, Need::Agents, Need::Secrets, Need::Host];
 
     /// As in the scripts.
     pub fn name(self) -> &'static str {
@@ -46,6 +51,8 @@ impl Need {
             Need::Http2 => "http2",
             Need::Paths => "paths",
             Need::Agents => "agents",
+            Need::Secrets => "secrets",
+            Need::Host => "host",
         }
     }
 
@@ -64,6 +71,8 @@ impl Need {
             Need::Http2 => "speaks no HTTP/2 with its agents",
             Need::Paths => "has no rules on paths",
             Need::Agents => "has no rules that differ from agent to agent",
+            Need::Secrets => "adds no secrets to requests",
+            Need::Host => "has no daemon and no rules that could be touched meanwhile",
         }
     }
 }
@@ -77,7 +86,8 @@ fn of(step: &Step) -> Vec<Need> {
         // A guest says these through the proxy.
         Step::Tcp(To::Named(_, 80) | To::Named6(_, 80), _) | Step::Tls(To::Named(..) | To::Named6(..), ..) => None,
         Step::Tcp(to, _) | Step::Tls(to, ..) | Step::Udp(to, _) | Step::Socket(_, to, _) => Some(*to),
-        Step::Tunnel(..) | Step::Do(..) => None,
+        Step::Keep(to, _) | Step::Sending(to, _) => Some(*to),
+        Step::Tunnel(..) | Step::Do(..) | Step::Again(..) | Step::Outside(..) => None,
     };
     let mut needs_if = |need, is: bool| {
         if is {
@@ -88,6 +98,8 @@ fn of(step: &Step) -> Vec<Need> {
     needs_if(Need::Http2, text.contains("PRI * HTTP/2.0"));
     needs_if(Need::Inside, text.contains("modern.test"));
     needs_if(Need::Paths, text.contains("paths.wild.test"));
+    needs_if(Need::Secrets, text.contains("secret.wild.test"));
+    needs_if(Need::Host, matches!(step, Step::Outside(..) | Step::Again(..)));
     needs_if(Need::Agents, text.contains("grpc.test"));
     needs
 }
@@ -95,11 +107,11 @@ fn of(step: &Step) -> Vec<Need> {
 fn text(step: &Step) -> String {
     let say = |says: &[Say]| says.iter().flat_map(Say::bytes).collect::<Vec<u8>>();
     let bytes = match step {
-        Step::Ask(..) | Step::Do(..) => Vec::new(),
-        Step::Tcp(_, said) => say(said),
+        Step::Ask(..) | Step::Do(..) | Step::Outside(..) => Vec::new(),
+        Step::Tcp(_, said) | Step::Keep(_, said) | Step::Again(said) => say(said),
         Step::Tls(_, names, said) => [names.sni.as_bytes(), b" ", &say(said)].concat(),
         Step::Tunnel(head, names, said) => [head, b" ".as_slice(), names.sni.as_bytes(), b" ", &say(said)].concat(),
-        Step::Udp(_, said) | Step::Socket(_, _, said) => said.bytes(),
+        Step::Udp(_, said) | Step::Socket(_, _, said) | Step::Sending(_, said) => said.bytes(),
     };
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -138,9 +150,10 @@ pub fn is_to_arrive(technique: &Technique, has: &[Need], what: &str) -> bool {
 /// Whether a technique goes through the proxy that agents are told of.
 pub fn through_proxy(technique: &Technique) -> bool {
     technique.steps.iter().any(|step| match step {
-        Step::Tcp(To::Proxy | To::Named(..) | To::Named6(..), _) => true,
+        Step::Tcp(To::Proxy | To::Named(..) | To::Named6(..), _) | Step::Keep(..) | Step::Again(..) => true,
         Step::Tls(To::Named(..) | To::Named6(..), ..) | Step::Tunnel(..) | Step::Do(..) => true,
         Step::Ask(..) | Step::Tcp(..) | Step::Tls(..) | Step::Udp(..) | Step::Socket(..) => false,
+        Step::Sending(..) | Step::Outside(..) => false,
     })
 }
 

@@ -22,12 +22,13 @@ pub(crate) fn main(resolver: SocketAddr) -> Result<(), String> {
     let proxy = ["HTTP_PROXY", "http_proxy"].iter().find_map(|name| std::env::var(name).ok());
     let (proxy, credentials) = read(&proxy.ok_or("HTTP_PROXY is not set")?).ok_or("HTTP_PROXY is not understood")?;
     GUEST.get_or_init(|| credentials);
-    let inside = Inside::new(proxy, resolver);
+    let inside = Inside::new(proxy, resolver, None);
     for line in io::stdin().lock().lines() {
         let line = line.map_err(|error| error.to_string())?;
         let id = line.split_once(' ').ok_or("not a number and an id")?.1;
-        let mut text = serde_json::to_string(&inside.attempt(id)).map_err(|error| error.to_string())?;
+        let mut text = serde_json::to_string(&inside.attempt(id, 0).0).map_err(|error| error.to_string())?;
         text.push('\n');
+        inside.end();
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())?;
     }

@@ -1,19 +1,24 @@
-//! The agent: a process without privilege that tries what it is told to. What it says of itself is only whether it got as
-//! far as trying.
+//! The agent: a process without privilege that tries what it is told to. What it says of itself is whether it got as far as
+//! trying, and what it got hold of: that is a fault, whereas nothing that it says speaks for anybody.
 
 pub(crate) mod guest;
+pub mod local;
 mod steps;
 mod tls;
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::around::Around;
 use crate::table;
-use crate::technique::To;
-use crate::world::dns;
+use crate::technique::{Step, To};
+use crate::world::{dns, internet, zone};
 
 /// How long something may take to be opened: whoever refuses does so at once.
 const OPENING: Duration = Duration::from_secs(3);
@@ -33,9 +38,17 @@ const MARK_ADDRESS_V6: [u16; 8] = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1];
 /// The first mark's port; each further one is one higher.
 pub(crate) const MARK_PORT: u16 = 20_000;
 
+/// What the name begins with whose refusal is the mark in the audit log.
+pub(crate) const MARK: &str = "mark-";
+
 /// The name whose refusal is the mark in the audit log.
 pub(crate) fn mark_name(number: u16) -> String {
-    format!("mark-{number}.outcall-verify.invalid")
+    format!("{MARK}{number}.outcall-verify.invalid")
+}
+
+/// Whether marks are sent to this address.
+pub(crate) fn is_mark(address: IpAddr) -> bool {
+    address == IpAddr::from(MARK_ADDRESS) || address == IpAddr::from(MARK_ADDRESS_V6)
 }
 
 /// What the agent says of a technique.
@@ -47,15 +60,22 @@ pub(crate) struct Said {
     pub(crate) not_tried: Option<String>,
     /// The family, type and protocol of a socket that the kernel says it does not have.
     pub(crate) missing: Option<(u16, u32, u32)>,
+    /// What it got hold of that it must not have.
+    #[serde(default)]
+    pub(crate) got: Vec<String>,
     /// What each step came to.
     pub(crate) notes: Vec<String>,
 }
 
 /// What the agent knows of its surroundings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Inside {
     proxy: SocketAddr,
     resolver: SocketAddr,
+    around: Option<Around>,
+    got: RefCell<Vec<String>>,
+    kept: RefCell<Option<TcpStream>>,
+    sending: RefCell<Vec<Arc<AtomicBool>>>,
 }
 
 /// Why a step came to nothing.
@@ -75,15 +95,20 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Tries what standard input says, one `number id` a line, and answers each with a line of JSON.
-pub(crate) fn main(proxy: SocketAddr, resolver: SocketAddr) -> Result<(), String> {
-    let inside = Inside::new(proxy, resolver);
+/// Tries what standard input says, one `number step id` a line, and answers each with a line of JSON. It goes as far as
+/// the next thing that is done outside; what comes after that is another line.
+pub(crate) fn main(proxy: SocketAddr, resolver: SocketAddr, around: Around) -> Result<(), String> {
+    let inside = Inside::new(proxy, resolver, Some(around));
     for line in io::stdin().lock().lines() {
         let line = line.map_err(|error| error.to_string())?;
-        let (number, id) = line.split_once(' ').ok_or("not a number and an id")?;
-        let number: u16 = number.parse().map_err(|_| "not a number")?;
-        let said = inside.attempt(id);
-        inside.mark(number);
+        let mut words = line.splitn(3, ' ');
+        let mut number = || words.next().and_then(|word| word.parse::<u16>().ok()).ok_or("not a number");
+        let (number, from) = (number()?, number()?);
+        let (said, whole) = inside.attempt(words.next().unwrap_or_default(), from.into());
+        if whole {
+            inside.end();
+            inside.mark(number);
+        }
         let mut text = serde_json::to_string(&said).map_err(|error| error.to_string())?;
         text.push('\n');
         let mut out = io::stdout().lock();
@@ -92,32 +117,73 @@ pub(crate) fn main(proxy: SocketAddr, resolver: SocketAddr) -> Result<(), String
     Ok(())
 }
 
+/// Sends datagrams from the first instruction on until standard input ends, wherever they may go.
+pub(crate) fn race() -> Result<(), String> {
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&goes_on);
+    let sending = std::thread::spawn(move || {
+        while told.load(Ordering::Relaxed) {
+            let sent = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+                .and_then(|socket| socket.send_to(b"a secret", (zone::OTHER_V4, 7000)));
+            std::thread::sleep(if sent.is_ok() { Duration::from_millis(10) } else { Duration::from_micros(200) });
+        }
+    });
+    let held = internet::hold();
+    goes_on.store(false, Ordering::Relaxed);
+    let _ = sending.join();
+    held
+}
+
 impl Inside {
-    fn new(proxy: SocketAddr, resolver: SocketAddr) -> Inside {
-        Inside { proxy, resolver }
+    fn new(proxy: SocketAddr, resolver: SocketAddr, around: Option<Around>) -> Inside {
+        let (got, kept, sending) = Default::default();
+        Inside { proxy, resolver, around, got, kept, sending }
     }
 
-    fn attempt(&self, id: &str) -> Said {
+    /// Does the steps of a technique from the one of this number on; whether they were done to the end.
+    fn attempt(&self, id: &str, from: usize) -> (Said, bool) {
         let mut said = Said { id: id.to_owned(), ..Said::default() };
         let Some(technique) = table::technique(id) else {
             said.not_tried = Some("there is no such technique".to_owned());
-            return said;
+            return (said, true);
         };
-        for step in technique.steps {
+        let mut whole = true;
+        let more = technique.steps.iter().skip(from).any(|step| matches!(step, Step::Outside(_)));
+        for step in technique.steps.iter().skip(from) {
+            if matches!(step, Step::Outside(_)) {
+                whole = false;
+                break;
+            }
             match steps::run(self, step) {
                 Ok(note) => said.notes.push(note),
                 Err(Trouble::Tried(error)) => said.notes.push(error.to_string()),
                 Err(Trouble::Untried(why)) => {
                     said.not_tried = Some(why);
+                    whole = !more;
                     break;
                 }
                 Err(Trouble::Missing(family, kind, protocol)) => {
                     said.missing = Some((family, kind, protocol));
+                    whole = !more;
                     break;
                 }
             }
         }
-        said
+        said.got = self.got.take();
+        (said, whole)
+    }
+
+    /// Lets go of what a technique kept.
+    fn end(&self) {
+        drop(self.kept.take());
+        for sending in self.sending.take() {
+            sending.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that the agent got hold of something that it must not have.
+    pub fn got(&self, what: impl Into<String>) {
+        self.got.borrow_mut().push(what.into());
     }
 
     /// Leaves a mark in what both the kernel and the filter log, so that everything before it is known to be in the log.
@@ -129,6 +195,15 @@ impl Inside {
         let to = SocketAddr::from((MARK_ADDRESS, MARK_PORT.saturating_add(number)));
         let _ = self.datagram(to, b"mark", Duration::from_millis(1));
         let _ = self.ask(&mark_name(number), 1);
+    }
+
+    /// What stands around it that it must not reach.
+    ///
+    /// # Errors
+    /// Where the agent was told of nothing.
+    pub fn around(&self) -> io::Result<&Around> {
+        let unknown = || io::Error::new(io::ErrorKind::Unsupported, "the agent was not told what stands around it");
+        self.around.as_ref().ok_or_else(unknown)
     }
 
     /// The proxy's own address.

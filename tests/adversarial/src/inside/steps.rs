@@ -1,13 +1,19 @@
 //! One step of a technique, done.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, connect, sendto, socket_with};
 
 use super::{DATAGRAM, Inside, Trouble, guest, hear, tls};
 use crate::technique::{Say, Socket, Step, Tls, To};
+
+/// What passes between two datagrams of many: fewer than the kernel logs in a second.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Does one step; what became of it, in words that nobody believes.
 pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
@@ -16,12 +22,14 @@ pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
         Step::Tcp(to, say) => match guest::site(*to) {
             Some((name, 80)) => {
                 let stream = inside.connect(inside.proxy())?;
-                converse(&mut &stream, &stream, say, &|said| guest::authorised(guest::absolute(&said, name)))
+                converse(inside, &mut &stream, &stream, say, &|said| guest::authorised(guest::absolute(&said, name)))
             }
             _ => {
                 let stream = inside.connect(inside.place(*to)?)?;
                 let proxied = matches!(to, To::Proxy);
-                converse(&mut &stream, &stream, say, &|said| if proxied { guest::authorised(said) } else { said })
+                converse(inside, &mut &stream, &stream, say, &|said| {
+                    if proxied { guest::authorised(said) } else { said }
+                })
             }
         },
         Step::Tls(to, names, say) => match guest::site(*to) {
@@ -32,7 +40,7 @@ pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
             None => {
                 let socket = inside.connect(inside.place(*to)?)?;
                 let mut stream = tls::client(socket.try_clone()?, names)?;
-                converse(&mut stream, &socket, say, &std::convert::identity)
+                converse(inside, &mut stream, &socket, say, &std::convert::identity)
             }
         },
         Step::Tunnel(head, names, say) => tunnel(inside, head, names, say),
@@ -41,6 +49,25 @@ pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
             Ok(format!("{} bytes came back", answer.len()))
         }
         Step::Socket(socket, to, say) => raw(inside, socket, *to, say),
+        Step::Keep(to, say) => {
+            let stream = inside.connect(inside.place(*to)?)?;
+            let said = converse(inside, &mut &stream, &stream, say, &std::convert::identity);
+            inside.kept.replace(Some(stream));
+            said
+        }
+        Step::Again(say) => match inside.kept.take() {
+            Some(stream) => {
+                let said = converse(inside, &mut &stream, &stream, say, &std::convert::identity);
+                inside.kept.replace(Some(stream));
+                said
+            }
+            None => Err(Trouble::Untried("no connection was kept".to_owned())),
+        },
+        Step::Sending(to, say) => {
+            sending(inside, inside.place(*to)?, say.bytes())?;
+            Ok("it is being sent".to_owned())
+        }
+        Step::Outside(_) => Ok("this is not the agent's to do".to_owned()),
         Step::Do(words, act) => match act(inside) {
             Ok(()) => Ok((*words).to_owned()),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(Trouble::Untried(error.to_string())),
@@ -57,11 +84,27 @@ fn tunnel(inside: &Inside, head: &[u8], names: &Tls, say: &[Say]) -> Result<Stri
         return Ok(format!("no tunnel: {}", first_line(&answer)));
     }
     let mut stream = tls::client(socket.try_clone()?, names)?;
-    converse(&mut stream, &socket, say, &std::convert::identity)
+    converse(inside, &mut stream, &socket, say, &std::convert::identity)
+}
+
+/// Sends a datagram over and over, until the technique ends.
+fn sending(inside: &Inside, to: SocketAddr, bytes: Vec<u8>) -> io::Result<()> {
+    let own: IpAddr = if to.is_ipv4() { [0, 0, 0, 0].into() } else { [0u8; 16].into() };
+    let socket = UdpSocket::bind((own, 0))?;
+    let goes_on = Arc::new(AtomicBool::new(true));
+    inside.sending.borrow_mut().push(Arc::clone(&goes_on));
+    std::thread::spawn(move || {
+        while goes_on.load(Ordering::Relaxed) {
+            let _ = socket.send_to(&bytes, to);
+            std::thread::sleep(PAUSE);
+        }
+    });
+    Ok(())
 }
 
 /// Says one thing after the other, each `put` into the words that the other side wants.
 fn converse<S: Read + Write>(
+    inside: &Inside,
     stream: &mut S,
     socket: &TcpStream,
     say: &[Say],
@@ -72,6 +115,7 @@ fn converse<S: Read + Write>(
         stream.write_all(&put(say.bytes()))?;
         stream.flush()?;
         last = hear(stream, socket)?;
+        inside.search("an answer", &last);
     }
     Ok(first_line(&last))
 }
@@ -99,6 +143,7 @@ fn raw(inside: &Inside, wanted: &Socket, to: To, say: &Say) -> Result<String, Tr
     };
     let is_internet = family == AddressFamily::INET || family == AddressFamily::INET6;
     if !is_internet {
+        inside.got(format!("a socket of family {}", wanted.family));
         return Ok("the socket could be opened".to_owned());
     }
     // Raw sockets over IPv6 take no port.

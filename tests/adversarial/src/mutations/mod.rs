@@ -2,7 +2,10 @@
 //! that they can.
 //!
 //! Nothing of the product can be told to be weaker. A mutation changes the rules before they are compiled, or an artifact
-//! after, with its digest in the manifest made to fit, as somebody who got hold of the policy could.
+//! after, with its digest in the manifest made to fit, as somebody who got hold of the policy could. The last of them have
+//! no guard at all: what techniques do then is what they are for.
+
+mod list;
 
 use std::path::Path;
 
@@ -11,7 +14,10 @@ use outcall_schema::artifact::digest::Digest;
 use outcall_schema::artifact::manifest::{Manifest, file};
 
 use crate::policy;
-use crate::technique::Family;
+use crate::run::Place;
+use crate::technique::{Family, Technique};
+
+pub use list::MUTATIONS;
 
 /// One weakening.
 #[derive(Debug)]
@@ -22,10 +28,23 @@ pub struct Mutation {
     pub family: Family,
     /// What it changes, in a sentence.
     pub what: &'static str,
-    /// The change.
-    pub change: Change,
-    /// The techniques that must fail.
+    /// The changes.
+    pub changes: &'static [Change],
+    /// Where it makes a difference.
+    pub places: &'static [Place],
+    /// Which techniques are tried under it.
+    pub tried: Tried,
+    /// The techniques that must fail, wherever they can be tried.
     pub must_fail: &'static [&'static str],
+}
+
+/// Which techniques are tried under a weakening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Those that must fail.
+    Named,
+    /// All, to see which others fail as well.
+    All,
 }
 
 /// What is put in the place of what.
@@ -41,82 +60,22 @@ pub enum Change {
     Program(&'static str, &'static str),
 }
 
-const ONE_SITE: &str = "http.host == \"allowed.test\"";
-const MANY_SITES: &str = "http.host in [\"allowed.test\", \"evil.test\"]";
-
-/// All of them.
-pub const MUTATIONS: &[Mutation] = &[
-    Mutation {
-        id: "refusals-unlogged",
-        family: Family::Kernel,
-        what: "The kernel refuses without telling the log.",
-        change: Change::Ruleset("		limit rate 200/second burst 200 packets log group 28515\n", ""),
-        must_fail: &["direct-ipv4", "direct-ipv6", "udp-datagram", "icmp-echo", "metadata-address"],
-    },
-    Mutation {
-        id: "refusals-uncounted",
-        family: Family::Kernel,
-        what: "The kernel refuses without counting.",
-        change: Change::Ruleset("	chain refuse {\n		counter name \"refused\"\n", "	chain refuse {\n"),
-        must_fail: &["direct-ipv4", "quic-port"],
-    },
-    Mutation {
-        id: "name-added-to-the-table",
-        family: Family::Dns,
-        what: "The table of names has one name more than the rules.",
-        change: Change::Names(ONE_SITE, "http.host in [\"allowed.test\", \"a-secret.evil.test\", \"evil.test\"]"),
-        must_fail: &["refused-name", "other-resolver", "other-resolver-tcp"],
-    },
-    Mutation {
-        id: "text-records-allowed",
-        family: Family::Dns,
-        what: "A rule allows the text records of a name that is for the web.",
-        change: Change::Rules(
-            "rules:\n",
-            "rules:\n  - { id: text-records, action: allow, condition: 'dns.query == \"allowed.test\" && dns.record_type == \"TXT\"' }\n",
-        ),
-        must_fail: &["text-record"],
-    },
-    Mutation {
-        id: "private-addresses-allowed",
-        family: Family::Dns,
-        what: "The rule for public names allows private addresses.",
-        change: Change::Rules(
-            "\"alias.test\"]\n    action: allow\n    egress: { ports: [80, 443] }",
-            "\"alias.test\"]\n    action: allow\n    egress: { ports: [80, 443], allow_private_ips: true }",
-        ),
-        must_fail: &["name-of-private-address"],
-    },
-    Mutation {
-        id: "rule-too-wide",
-        family: Family::Http,
-        what: "The rule for one site allows its neighbour as well.",
-        change: Change::Rules(ONE_SITE, MANY_SITES),
-        must_fail: &["refused-host", "pipelined-other-host"],
-    },
-    Mutation {
-        id: "program-of-another-policy",
-        family: Family::Http,
-        what: "The match program is that of a wider policy; the kernel's part and the names are not.",
-        change: Change::Program(ONE_SITE, MANY_SITES),
-        must_fail: &["refused-host", "pipelined-other-host"],
-    },
-    Mutation {
-        id: "anybody-is-the-neighbour",
-        family: Family::Control,
-        what: "The rule for another agent forgets to ask who it is.",
-        change: Change::Rules(" && agent.name == \"neighbour\"", ""),
-        must_fail: &["identity-by-header"],
-    },
-];
+/// Techniques that no weakening of the list makes fail, and why.
+pub const UNSHOWN: &[(&str, &str)] = &[];
 
 impl Mutation {
+    /// The techniques that are tried under it in a place.
+    pub fn tries(&self, place: Place, all: impl Iterator<Item = &'static Technique>) -> Vec<String> {
+        let wanted = |technique: &&Technique| self.tried == Tried::All || self.must_fail.contains(&technique.id);
+        all.filter(|technique| place.has(technique)).filter(wanted).map(|technique| technique.id.to_owned()).collect()
+    }
+
     /// The rules to compile.
     pub fn rules(&self, rules: &str) -> String {
-        match self.change {
+        self.changes.iter().fold(rules.to_owned(), |rules, change| match change {
             Change::Rules(from, to) => rules.replacen(from, to, 1),
-            Change::Ruleset(..) | Change::Names(..) | Change::Program(..) => rules.to_owned(),
-        }
+            Change::Ruleset(..) | Change::Names(..) | Change::Program(..) => rules,
+        })
     }
 
     /// Changes the artifacts, and has the manifest agree.
@@ -129,18 +88,24 @@ impl Mutation {
             let rules = policy::RULES.replacen(from, to, 1);
             if rules == policy::RULES { Err(nothing()) } else { policy::compile(&rules, &[], work) }
         };
-        match self.change {
-            Change::Rules(from, _) => {
-                return if policy::RULES.contains(from) { Ok(()) } else { Err(nothing()) };
-            }
-            Change::Ruleset(from, to) => {
-                if !artifacts.nft.contains(from) {
-                    return Err(nothing());
+        let mut changed = false;
+        for change in self.changes {
+            match change {
+                Change::Rules(from, _) => {
+                    policy::RULES.contains(from).then_some(()).ok_or_else(nothing)?;
+                    continue;
                 }
-                artifacts.nft = artifacts.nft.replace(from, to);
+                Change::Ruleset(from, to) => {
+                    artifacts.nft.contains(from).then_some(()).ok_or_else(nothing)?;
+                    artifacts.nft = artifacts.nft.replace(from, to);
+                }
+                Change::Names(from, to) => artifacts.dns = other(from, to)?.dns,
+                Change::Program(from, to) => artifacts.proxy = other(from, to)?.proxy,
             }
-            Change::Names(from, to) => artifacts.dns = other(from, to)?.dns,
-            Change::Program(from, to) => artifacts.proxy = other(from, to)?.proxy,
+            changed = true;
+        }
+        if !changed {
+            return Ok(());
         }
         let mut manifest = Manifest::from_bytes(&artifacts.manifest).map_err(|error| error.to_string())?;
         for row in &mut manifest.files {
@@ -166,19 +131,24 @@ mod tests {
         for family in Family::ALL {
             assert!(MUTATIONS.iter().any(|mutation| mutation.family == family), "{}", family.name());
         }
+        assert!(MUTATIONS.len() >= 25, "{}", MUTATIONS.len());
         let work = tempfile::tempdir().unwrap();
         for mutation in MUTATIONS {
             assert!(MUTATIONS.iter().filter(|other| other.id == mutation.id).count() == 1, "{}", mutation.id);
-            assert!(!mutation.must_fail.is_empty(), "{}", mutation.id);
+            assert!(!mutation.must_fail.is_empty() && !mutation.places.is_empty(), "{}", mutation.id);
             for id in mutation.must_fail {
-                assert!(table::technique(id).is_some(), "{}: `{id}`", mutation.id);
+                let technique = table::technique(id).unwrap_or_else(|| panic!("{}: `{id}`", mutation.id));
+                assert!(mutation.places.iter().any(|place| place.has(technique)), "{}: `{id}`", mutation.id);
             }
             let mut artifacts = policy::compile(&mutation.rules(policy::RULES), &[], work.path()).unwrap();
             let before = artifacts.manifest.clone();
             mutation.apply(&mut artifacts, work.path()).unwrap();
-            let is_text = matches!(mutation.change, Change::Rules(..));
+            let is_text = mutation.changes.iter().all(|change| matches!(change, Change::Rules(..)));
             assert_eq!(artifacts.manifest == before, is_text, "{}", mutation.id);
             assert!(Manifest::from_bytes(&artifacts.manifest).is_ok(), "{}", mutation.id);
+        }
+        for (id, why) in UNSHOWN {
+            assert!(table::technique(id).is_some() && why.ends_with('.'), "{id}");
         }
     }
 }

@@ -1,0 +1,26 @@
+//! A secret beside a field of the agent's own.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "secret-over-own-field",
+    family: Family::Control,
+    name: "A secret beside a field of the agent's own",
+    tries: "Sends the field that the secret goes into itself, twice and in another spelling, to a page that shows the request.",
+    danger: "What is appended rather than replaced is told apart by the server alone, and shown where nobody looks.",
+    places: Places::Everywhere,
+    steps: &[Step::Tunnel(
+        b"CONNECT secret.wild.test:443 HTTP/1.1\r\nHost: secret.wild.test:443\r\n\r\n",
+        Tls { sni: "secret.wild.test", alpn: &["http/1.1"] },
+        &[Bytes(b"GET /echo HTTP/1.1\r\nHost: secret.wild.test\r\nauthorization: own\r\nAUTHORIZATION: Bearer outcall-secret-canary\r\n\r\n")],
+    )],
+    expect: Expect {
+        arrives: &["GET /echo secret.wild.test"],
+        greets: &["secret.wild.test"],
+        reaches: FRONT_WEB,
+        asks: &["secret.wild.test"],
+        refusals: &[],
+        ..NOTHING
+    },
+    on_host: None,
+};

@@ -1,0 +1,17 @@
+//! Another agent over IPv6.
+
+use crate::prelude::*;
+
+pub(super) const TECHNIQUE: Technique = Technique {
+    id: "neighbour-ipv6",
+    family: Family::Kernel,
+    name: "Another agent over IPv6",
+    tries: "Sends a datagram to the agent beside it over IPv6.",
+    danger: "As for `neighbour-ipv4`.",
+    places: Places::Host,
+    steps: &[Step::Udp(At(NEIGHBOUR, 7000), Bytes(b"a secret"))],
+    expect: ON_THE_BRIDGE,
+    on_host: None,
+};
+
+const NEIGHBOUR: IpAddr = IpAddr::V6(crate::host::NEIGHBOUR_V6);
