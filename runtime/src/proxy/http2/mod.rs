@@ -6,14 +6,17 @@ mod carry;
 mod enriched;
 pub mod head;
 mod stream;
+mod unseen;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::Reason as Code;
-use h2::server::{Builder, Connection as Server};
+use h2::server::{Builder, Connection as Server, SendResponse};
+use h2::{Reason as Code, RecvStream};
+use http::Request;
 use outcall_schema::reason::Reason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
@@ -21,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::stream::{Ended, Stream};
+use self::unseen::{Resets, Seen, Watched};
 use super::connection::Connection;
 use super::fields::MAX_HEAD_BYTES;
 use super::inside::Inside;
@@ -82,10 +86,11 @@ pub(super) async fn serve(
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
     let room = connection.room();
+    let resets = Resets::default();
     let shared = Shared { connection: connection.clone(), inside, keeping: Semaphore::new(MAX_KEPT), room };
     let server = match timeout(
         connection.limits().hello,
-        builder.handshake::<_, Bytes>(Paced::new(stream, PREFACE, OF_CLIENTS)),
+        builder.handshake::<_, Bytes>(Paced::new(Watched::new(stream, &resets), PREFACE, OF_CLIENTS)),
     )
     .await
     {
@@ -100,11 +105,12 @@ pub(super) async fn serve(
         }
     };
     let extended = known.is_none().then_some(extended);
-    run(server, Arc::new(shared), extended).await;
+    run(server, &resets, Arc::new(shared), extended).await;
 }
 
 async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     mut server: Server<T, Bytes>,
+    resets: &Resets,
     shared: Arc<Shared>,
     mut extended: Option<Pin<&mut impl Future<Output = bool>>>,
 ) {
@@ -114,11 +120,14 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
     let (mut to_offer, mut ending) = (false, false);
     let (mut served, mut taken_back) = (0_u64, 0_u64);
     let mut quiet_since = Instant::now();
+    let mut seen = Seen::default();
     loop {
         let quiet_until = quiet_since + if ending { GOODBYE } else { idle };
         tokio::select! {
-            accepted = server.accept() => match accepted {
-                Some(Ok((request, mut respond))) => {
+            next = next(&mut server, resets) => match next {
+                Next::Reset(streams) => written(&shared, &seen, streams),
+                Next::Accepted(Some(Ok((request, mut respond)))) => {
+                    seen.add(respond.stream_id().as_u32());
                     let Some(place) = shared.room.stream() else {
                         respond.send_reset(Code::REFUSED_STREAM);
                         continue;
@@ -131,13 +140,14 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
                         ended
                     }));
                 }
-                Some(Err(error)) => {
+                Next::Accepted(Some(Err(error))) => {
+                    written(&shared, &seen, resets.take());
                     if !error.is_io() {
                         unreadable(&shared, &Refusal::because(Reason::AmbiguousRequest, error));
                     }
                     return;
                 }
-                None => return,
+                Next::Accepted(None) => return written(&shared, &seen, resets.take()),
             },
             Some(ended) = streams.join_next() => {
                 quiet_since = Instant::now();
@@ -173,6 +183,38 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
                 server.graceful_shutdown();
             }
         }
+    }
+}
+
+/// A request, an error, or the end.
+type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
+
+/// What happens next on a connection.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is a request, and none is kept")]
+enum Next {
+    /// What `h2` gives.
+    Accepted(Accepted),
+    /// These streams were reset as nonsense.
+    Reset(Vec<u32>),
+}
+
+/// Every request that came before a reset was written is given before that.
+async fn next<T: AsyncRead + AsyncWrite + Unpin>(server: &mut Server<T, Bytes>, resets: &Resets) -> Next {
+    std::future::poll_fn(|context| match server.poll_accept(context) {
+        Poll::Ready(accepted) => Poll::Ready(Next::Accepted(accepted)),
+        Poll::Pending => match resets.take() {
+            none if none.is_empty() => Poll::Pending,
+            streams => Poll::Ready(Next::Reset(streams)),
+        },
+    })
+    .await
+}
+
+/// Writes a record of each request that was refused before it was seen.
+fn written(shared: &Shared, seen: &Seen, resets: Vec<u32>) {
+    for _ in resets.into_iter().filter(|stream| seen.lacks(*stream)) {
+        let detail = "the head of the request makes no sense in HTTP/2, or is larger than the limit";
+        unreadable(shared, &Refusal::because(Reason::AmbiguousRequest, detail));
     }
 }
 

@@ -80,6 +80,32 @@ fn stream(number: usize) -> u32 {
 }
 
 #[tokio::test]
+async fn each_request_that_makes_no_sense_leaves_one_record_and_the_connection_goes_on() {
+    let (inner, server) = world().await;
+    let mut raw = Raw::with_settings(&inner, server.port(), &[]).await;
+    let good = raw.request("GET", "/");
+    let nonsense = [
+        [&good[..], &block(&[(":path", "/other")])].concat(),
+        [&good[..], &block(&[("transfer-encoding", "chunked")])].concat(),
+        [&good[..], &block(&[(":protocol", "websocket")])].concat(),
+        raw.request("GET", "https://b.example/"),
+        raw.request("GET", ""),
+    ];
+    for (number, head) in nonsense.iter().enumerate() {
+        raw.send(&frame(HEADERS, WHOLE, stream(number), head)).await;
+        while raw.next().await.is_some_and(|frame| frame.kind != RST_STREAM || frame.stream != stream(number)) {}
+        assert_eq!(inner.world.refusals().len(), number + 1, "{number}");
+    }
+    let refusals = inner.world.refusals();
+    let expected = ("default".to_owned(), "ambiguous_request".to_owned());
+    assert!(refusals.len() == 5 && refusals.iter().all(|refusal| *refusal == expected), "{refusals:?}");
+    let id = stream(nonsense.len());
+    raw.send(&frame(HEADERS, WHOLE, id, &good)).await;
+    while raw.next().await.is_some_and(|frame| !frame.has(END_STREAM) || frame.stream != id) {}
+    assert_eq!((server.received().len(), inner.world.refusals().len()), (1, 5));
+}
+
+#[tokio::test]
 async fn requests_that_are_reset_at_once_end_the_connection() {
     let (inner, server) = world().await;
     let raw = Raw::with_settings(&inner, server.port(), &[]).await;

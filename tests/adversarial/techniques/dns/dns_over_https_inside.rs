@@ -12,7 +12,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tunnel(
         b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
         Tls { sni: "modern.test", alpn: &["http/1.1"] },
-        &[Made("POST /dns-query of modern.test with a query for evil.test", || post())],
+        &[Made("POST /dns-query of modern.test with a query for evil.test", post)],
     )],
     expect: Expect {
         greets: &["modern.test"],

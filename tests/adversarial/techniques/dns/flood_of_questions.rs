@@ -9,7 +9,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Asks for two hundred names that are not allowed, over one connection and without waiting.",
     danger: "A filter that cannot keep up lets pass, or forgets to write down.",
     places: Places::Everywhere,
-    steps: &[Step::Tcp(Resolver, &[Made("two hundred queries for names under evil.test", || flood())])],
+    steps: &[Step::Tcp(Resolver, &[Made("two hundred queries for names under evil.test", flood)])],
     expect: Expect { refusals: &[refusals(200, "dns", "default", "no_rule_allows")], ..NOTHING },
     on_host: None,
 };

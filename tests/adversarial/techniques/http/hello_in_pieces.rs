@@ -24,13 +24,12 @@ fn pieces(inside: &Inside) -> std::io::Result<()> {
     let mut stream = inside.connect(inside.proxy())?;
     stream.set_read_timeout(Some(std::time::Duration::from_secs(3)))?;
     stream.write_all(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n")?;
-    let mut answer = [0; 256];
-    stream.read(&mut answer)?;
+    stream.read_exact(&mut [0; b"HTTP/1.1 200".len()])?;
     let hello = hello::hello(&[hello::named("evil.test")]);
     let middle = hello.windows(4).position(|part| part == b"evil").unwrap_or(9) + 2;
     for piece in [0..3, 3..9, 9..middle, middle..hello.len()] {
         stream.write_all(hello.get(piece).unwrap_or_default())?;
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    stream.read(&mut answer).map(drop)
+    stream.read_to_end(&mut Vec::new()).map(drop)
 }

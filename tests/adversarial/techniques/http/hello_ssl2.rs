@@ -13,7 +13,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
         Proxy,
         &[
             Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
-            Made("a CLIENT-HELLO of SSL 2.0", || hello::ssl2()),
+            Made("a CLIENT-HELLO of SSL 2.0", hello::ssl2),
         ],
     )],
     expect: Expect {

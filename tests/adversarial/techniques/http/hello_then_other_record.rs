@@ -13,7 +13,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
         Proxy,
         &[
             Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
-            Made("the first 32 bytes of a ClientHello in a record, then an alert", || broken()),
+            Made("the first 32 bytes of a ClientHello in a record, then an alert", broken),
         ],
     )],
     expect: Expect {

@@ -35,6 +35,7 @@ mod empty_host;
 mod escaped_dot_segments;
 mod folded_field;
 mod fragment_in_path;
+mod h2_absolute_path;
 mod h2_allowed;
 mod h2_connect;
 mod h2_continuation_flood;
@@ -46,7 +47,11 @@ mod h2_ping_flood;
 mod h2_rapid_reset;
 mod h2_refused_path;
 mod h2_settings_flood;
+mod h2_transfer_encoding;
+mod h2_two_authorities;
+mod h2_two_paths;
 mod h2_upper_case_field;
+mod h2_websocket_elsewhere;
 mod h2c_prior_knowledge;
 mod hello_address_as_name;
 mod hello_cut;
@@ -161,6 +166,7 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &escaped_dot_segments::TECHNIQUE,
     &folded_field::TECHNIQUE,
     &fragment_in_path::TECHNIQUE,
+    &h2_absolute_path::TECHNIQUE,
     &h2_allowed::TECHNIQUE,
     &h2_connect::TECHNIQUE,
     &h2_continuation_flood::TECHNIQUE,
@@ -172,7 +178,11 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &h2_rapid_reset::TECHNIQUE,
     &h2_refused_path::TECHNIQUE,
     &h2_settings_flood::TECHNIQUE,
+    &h2_transfer_encoding::TECHNIQUE,
+    &h2_two_authorities::TECHNIQUE,
+    &h2_two_paths::TECHNIQUE,
     &h2_upper_case_field::TECHNIQUE,
+    &h2_websocket_elsewhere::TECHNIQUE,
     &h2c_prior_knowledge::TECHNIQUE,
     &hello_address_as_name::TECHNIQUE,
     &hello_cut::TECHNIQUE,
