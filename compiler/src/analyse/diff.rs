@@ -137,6 +137,8 @@ struct Treatment {
     mode: EgressMode,
     ports: Vec<(u16, u16)>,
     private: bool,
+    /// Whether it goes on as a tunnel where it cannot be looked into.
+    falls_back: bool,
     /// What the hold and enrich rules owe.
     duties: Vec<Duty>,
 }
@@ -247,18 +249,25 @@ impl Answers<'_> {
         }
     }
 
+    /// Whether the rule that decides on the connection is one that lets it pass unseen as well.
+    fn falls_back(&self) -> bool {
+        let rule = |at: usize| self.lists.get(at).and_then(|answer| answer.first()).and_then(|leaf| leaf.rule());
+        self.intercepted() && rule(2).is_some() && rule(2) == rule(0)
+    }
+
     fn intercepted(&self) -> bool {
         self.lists.first().and_then(|answer| answer.first()).is_some_and(|leaf| leaf.kind() == LeafKind::Intercept)
     }
 }
 
-/// The lists of one side at a place: what decides, then what is owed.
+/// The lists of one side at a place: what decides, then what is owed. Of TLS: what decides on the connection, on a request
+/// in it, and on the connection where it cannot be looked into.
 fn lists(space: &mut Space<'_>, side: &Side<'_>, layer: Layer) -> Vec<ListId> {
     let first = |space: &mut Space<'_>, entries: &[Entry]| space.list(Mode::First, tail_stripped(entries));
     let decided = match layer {
         Layer::Https => {
             let inside = if side.intercepts { side.list(Layer::Https) } else { &[] };
-            vec![first(space, side.list(Layer::Connect)), first(space, inside)]
+            vec![first(space, side.list(Layer::Connect)), first(space, inside), first(space, &side.fallback)]
         }
         _ => vec![first(space, side.list(layer))],
     };
@@ -272,11 +281,32 @@ pub(super) fn tail_stripped(entries: &[Entry]) -> Vec<Entry> {
     entries.iter().take(end.map_or(0, |end| end + 1)).copied().collect()
 }
 
-fn treatment(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, intercepted: bool, owed: &[Child]) -> Treatment {
+/// What becomes of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Terminated {
+    /// It is looked into.
+    intercepted: bool,
+    /// See [`Answers::falls_back`].
+    falls_back: bool,
+}
+
+fn treatment(
+    sides: &[Side<'_>; 2],
+    layer: Layer,
+    leaf: Option<Child>,
+    Terminated { intercepted, falls_back }: Terminated,
+    owed: &[Child],
+) -> Treatment {
     let rule = |leaf: Child| sides.iter().find_map(|side| side.rule(leaf));
     let passes = leaf.is_some_and(Child::passes);
-    let refused =
-        Treatment { passes: false, mode: EgressMode::Proxy, ports: Vec::new(), private: false, duties: Vec::new() };
+    let refused = Treatment {
+        passes: false,
+        mode: EgressMode::Proxy,
+        ports: Vec::new(),
+        private: false,
+        falls_back: false,
+        duties: Vec::new(),
+    };
     let Some(decided) = leaf.filter(|_| passes).and_then(rule) else { return refused };
     let egress = decided.egress.clone().unwrap_or_default();
     let mut duties: Vec<Duty> = Vec::new();
@@ -296,6 +326,7 @@ fn treatment(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, intercept
         mode,
         ports: egress.ports.iter().map(|range| (range.low, range.high)).collect(),
         private: egress.allow_private_ips,
+        falls_back,
         duties,
     }
 }
@@ -359,15 +390,15 @@ fn compare<'p>(space: &mut Space<'_>, sides: &[Side<'p>; 2], layer: Layer, diffe
                 .all(|(at, (left, right))| same(space, *left, *right, at + 1 == width))
     };
     let trim = |space: &Space<'_>, lists: &mut [ListId], empty: ListId| {
-        if width != 3 {
+        if layer != Layer::Https {
             return;
         }
         for side in lists.chunks_mut(width) {
-            let [first, second, owed] = side else { continue };
+            let [first, inside, fallback, owed] = side else { continue };
             let Some(answer) = space.get(*first).constant() else { continue };
             let terminated = answer.first().is_some_and(|leaf| leaf.kind() == LeafKind::Intercept);
             if !terminated {
-                (*second, *owed) = (empty, empty);
+                (*inside, *fallback, *owed) = (empty, empty, empty);
             }
         }
     };
@@ -476,7 +507,10 @@ fn owed_only(layer: Layer) -> bool {
 
 fn treatment_key(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, owed: &[Child]) -> String {
     match leaf {
-        Some(leaf) => format!("{:?}", treatment(sides, layer, Some(leaf), leaf.kind() == LeafKind::Intercept, &[])),
+        Some(leaf) => {
+            let terminated = Terminated { intercepted: leaf.kind() == LeafKind::Intercept, falls_back: false };
+            format!("{:?}", treatment(sides, layer, Some(leaf), terminated, &[]))
+        }
         None => owed
             .iter()
             .filter_map(|leaf| sides.iter().find_map(|side| side.rule(*leaf)))
@@ -491,7 +525,10 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
     let [was, is] = [before, after].map(|lists| {
         let answers = Answers { lists };
         let owed = lists.last().map_or(&[][..], Vec::as_slice);
-        treatment(sides, layer, answers.leaf(layer), layer == Layer::Https && answers.intercepted(), owed)
+        let tls = layer == Layer::Https;
+        let terminated =
+            Terminated { intercepted: tls && answers.intercepted(), falls_back: tls && answers.falls_back() };
+        treatment(sides, layer, answers.leaf(layer), terminated, owed)
     });
     if owed_only(layer) && !(was.passes && is.passes) {
         return None;
@@ -513,6 +550,14 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
                 EgressMode::Proxy => "it goes through the proxy",
             };
             what.push((looser, !looser, format!("{what_of}: mode {} instead of {}", is.mode.name(), was.mode.name())));
+        }
+        // Whatever is no longer looked into is told of as that.
+        if was.falls_back != is.falls_back && was.mode == is.mode {
+            let text = match is.falls_back {
+                true => "TLS that cannot be looked into goes through unseen",
+                false => "TLS that cannot be looked into is refused",
+            };
+            what.push((is.falls_back, !is.falls_back, text.to_owned()));
         }
         if was.ports != is.ports {
             let covers = |wide: &[(u16, u16)], narrow: &[(u16, u16)]| {

@@ -12,7 +12,7 @@ use super::replay::Replay;
 use crate::decide::build::Entry;
 use crate::decide::exists::exists;
 use crate::decide::formula::{Formulas, Test};
-use crate::emit::layers::obligations;
+use crate::emit::layers::{fallback_entries, obligations};
 use crate::resolve::{Policy, Rule};
 
 /// The record types that follow from rules.
@@ -24,6 +24,8 @@ pub(super) struct Side<'p> {
     pub(super) offset: u32,
     lists: HashMap<Layer, Vec<Entry>>,
     duties: HashMap<Layer, Vec<Entry>>,
+    /// The rules that let a connection pass as a tunnel where it cannot be looked into.
+    pub(super) fallback: Vec<Entry>,
     /// The names that follow from rules: a superset, since blocks before them are not taken off.
     pub(super) implied: Vec<Entry>,
     /// Whether any TLS connection is terminated.
@@ -46,9 +48,9 @@ impl<'p> Side<'p> {
                 duties.insert(layer, shifted(obligations(policy, formulas, layer)));
             }
         }
-        let intercepts = intercepts(policy);
-        let mut side =
-            Side { policy, offset, lists, duties, implied: Vec::new(), intercepts, replay: Replay::default() };
+        let fallback = fallback_entries(policy, formulas).map_or_else(Vec::new, |entries| shifted(entries.tunnel));
+        let (intercepts, implied, replay) = (intercepts(policy), Vec::new(), Replay::default());
+        let mut side = Side { policy, offset, lists, duties, fallback, implied, intercepts, replay };
         side.implied = side.implied(formulas);
         side
     }
