@@ -144,9 +144,11 @@ impl Coverage {
         let unshown: Vec<_> = table::techniques().map(|it| it.id).filter(|id| !shown(id)).collect();
         eprintln!("no weakening makes fail: {unshown:?}\nof these not tried here: {:?}", self.untried);
         let unsaid: Vec<_> = unshown.iter().filter(|id| !known(id) && !self.untried.contains(*id)).collect();
-        let stale = UNSHOWN.iter().map(|(id, _)| *id).filter(|id| shown(id));
+        // A count that is off by the mark's own packet is no proof, so this is for people to look at.
+        let stale: Vec<_> = UNSHOWN.iter().map(|(id, _)| *id).filter(|id| shown(id)).collect();
+        eprintln!("named as not shown, and failed all the same: {stale:?}");
         let unsaid = unsaid.into_iter().map(|id| format!("`{id}` belongs into `UNSHOWN`, with the reason"));
-        unsaid.chain(stale.map(|id| format!("`{id}` is shown, and does not belong into `UNSHOWN`"))).collect()
+        unsaid.collect()
     }
 }
 

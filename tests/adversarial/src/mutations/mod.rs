@@ -61,7 +61,34 @@ pub enum Change {
 }
 
 /// Techniques that no weakening of the list makes fail, and why.
-pub const UNSHOWN: &[(&str, &str)] = &[];
+pub const UNSHOWN: &[(&str, &str)] = &[
+    (
+        "spoofed-source",
+        "The bridge's own table is the daemon's and no part of a policy, and what is changed in it by hand is put back within a second.",
+    ),
+    ("spoofed-neighbour", "As for `spoofed-source`."),
+    ("spoofed-gateway", "As for `spoofed-source`."),
+    ("spoofed-public-source", "As for `spoofed-source`."),
+    ("neighbour-ipv4", "As for `spoofed-source`; beside the table, the ports of the bridge are isolated."),
+    ("neighbour-ipv6", "As for `neighbour-ipv4`."),
+    (
+        "last-fragment",
+        "The kernel keeps it until the rest comes, which never does: it puts fragments together before any ruleset sees them.",
+    ),
+    (
+        "own-namespace",
+        "What it would gain is the right over the sandbox's namespaces, which is the kernel's to refuse and no policy's.",
+    ),
+    ("operator-socket", "The socket is Outcall's own: without a guard there is none, and no policy opens it."),
+    ("operator-over-agents-socket", "As for `operator-socket`."),
+    ("identity-in-checkin", "As for `operator-socket`."),
+    (
+        "operator-over-resolver",
+        "What speaks HTTP to a resolver is answered by none, guarded or not: nothing but an answer would be a fault.",
+    ),
+    ("secret-in-environment", "The variable belongs to the run of Outcall: without one there is none."),
+    ("well-known-sockets", "It depends on what the machine has; a host in the world has no such sockets."),
+];
 
 impl Mutation {
     /// The techniques that are tried under it in a place.
