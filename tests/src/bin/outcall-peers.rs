@@ -42,19 +42,30 @@ fn compare(scripts: &[&str], only: &[&str]) -> Result<(), String> {
     let wanted = |technique: &&'static Technique| only.is_empty() || only.contains(&technique.id);
     let techniques: Vec<&'static Technique> = table::techniques().filter(wanted).collect();
     let mut columns = vec![own(&helper, Place::Sandbox, only)?, own(&helper, Place::Host, only)?];
-    for script in scripts {
-        let name = Path::new(script).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        columns.push(match Peer::read(&PathBuf::from(script)) {
-            Ok(peer) => peer.run(&helper, &binary("outcall"), &techniques),
-            Err(why) => Column { name, version: "–".to_owned(), about: "–".to_owned(), rows: Err(why) },
-        });
-        let column = columns.last();
-        if let Some(Err(why)) = column.map(|column| &column.rows) {
-            eprintln!("{script} does not run: {why}");
-        }
-    }
+    // Most of the time is spent in waiting for what must not come.
+    let others = std::thread::scope(|scope| {
+        let running: Vec<_> =
+            scripts.iter().map(|script| scope.spawn(|| other(&helper, script, &techniques))).collect();
+        running
+            .into_iter()
+            .map(|one| one.join().map_err(|_| "a run panicked".to_owned()))
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    columns.extend(others);
     print!("{}", page::page(&columns, &techniques));
     Ok(())
+}
+
+fn other(helper: &Helper, script: &str, techniques: &[&'static Technique]) -> Column {
+    let name = Path::new(script).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let column = match Peer::read(&PathBuf::from(script)) {
+        Ok(peer) => peer.run(helper, &binary("outcall"), techniques),
+        Err(why) => Column { name, version: "–".to_owned(), about: "–".to_owned(), rows: Err(why) },
+    };
+    if let Err(why) = &column.rows {
+        eprintln!("{script} does not run: {why}");
+    }
+    column
 }
 
 fn own(helper: &Helper, place: Place, only: &[&str]) -> Result<Column, String> {

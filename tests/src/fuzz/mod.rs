@@ -1,6 +1,7 @@
 //! Fuzzing on a stable compiler: seeds, a mutator, and for every reader of foreign bytes a target that must survive.
 //!
-//! `tests/tests/fuzz.rs` runs each target for a second under `cargo test`; `tests/fuzz/run` does for as long as it is told.
+//! `tests/tests/fuzz.rs` runs each target for a second under `cargo test` and for ten in CI; `tests/fuzz/run` does for as long as
+//! it is told.
 //! An input that made a target fail goes to `tests/fuzz/corpus` with the fix, and is tried first for ever after.
 
 mod artifacts;
@@ -15,6 +16,7 @@ mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mutate::Random;
@@ -36,33 +38,60 @@ pub struct Target {
 /// An input may take this long on a busy machine in a build that checks everything; what takes longer is a hang.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tries `target` for `time`, the corpus first; gives how many inputs were tried.
-///
-/// # Panics
-/// When an input makes the target fail, after writing that input, made small, beside the build's output.
-#[expect(clippy::panic, clippy::expect_used, reason = "this is an assertion")]
-pub fn run(target: &Target, time: Duration, seed: u64) -> u64 {
-    let mut random = Random::new(seed ^ mutate::hash(target.name.as_bytes()));
-    let mut pool = corpus(target.name);
-    pool.extend((target.seeds)());
-    assert!(!pool.is_empty(), "{} has seeds", target.name);
+/// What came of one target.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// Its name.
+    pub name: &'static str,
+    /// How many inputs were tried.
+    pub inputs: u64,
+    /// What is wrong, and where an input is that shows it.
+    pub failure: Option<String>,
+}
+
+/// Tries each of these targets for `time`, the corpus first, a few at once: one more than there are cores, as the time is the
+/// wall's and some targets wait. A failing input is made small and written beside other temporary files.
+pub fn run(targets: &[&'static Target], time: Duration, seed: u64) -> Vec<Tried> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
+    let queue = Mutex::new(targets.iter());
+    let done = Mutex::new(Vec::new());
     // A failure is reported once, at its end, and not for each try on the way to a small input.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let outcome = search(target, time, &mut random, &pool);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(targets.len()) {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some(target) = next else { return };
+                    let tried = one(target, time, seed);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push(tried);
+                }
+            });
+        }
+    });
     std::panic::set_hook(hook);
-    match outcome {
-        Ok(tried) => tried,
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn one(target: &Target, time: Duration, seed: u64) -> Tried {
+    let mut random = Random::new(seed ^ mutate::hash(target.name.as_bytes()));
+    let mut pool = corpus(target.name);
+    pool.extend((target.seeds)());
+    if pool.is_empty() {
+        return Tried { name: target.name, inputs: 0, failure: Some("it has no seeds".to_owned()) };
+    }
+    match search(target, time, &mut random, &pool) {
+        Ok(inputs) => Tried { name: target.name, inputs, failure: None },
         Err((why, small)) => {
             let path = std::env::temp_dir().join(format!("{}-{:016x}", target.name, mutate::hash(&small)));
-            std::fs::write(&path, &small).expect("a temporary file");
-            panic!(
-                "{} fails with {why} (seed {seed}); the input is in {}, for tests/fuzz/corpus/{}: {:?}",
-                target.name,
-                path.display(),
-                target.name,
-                String::from_utf8_lossy(small.get(..small.len().min(400)).unwrap_or_default())
-            );
+            let written =
+                std::fs::write(&path, &small).map_or_else(|error| error.to_string(), |()| path.display().to_string());
+            let shown = String::from_utf8_lossy(small.get(..small.len().min(400)).unwrap_or_default()).into_owned();
+            let name = target.name;
+            let why =
+                format!("{why} (seed {seed}); the input is in {written}, for tests/fuzz/corpus/{name}: {shown:?}");
+            Tried { name, inputs: 0, failure: Some(why) }
         }
     }
 }

@@ -21,7 +21,7 @@ use outcall_verify::technique::{Expect, Places, Technique};
 use outcall_verify::world::event::{Event, Packet};
 use outcall_verify::world::zone;
 
-use needs::{Need, OURS};
+use needs::{Need, is_ours};
 use stand::Stand;
 
 /// A product beside ours.
@@ -176,9 +176,9 @@ fn pardoned(
     let front = |ip: IpAddr, port: u16| proxied && FRONT_WEB.contains(&(ip, port));
     let mut greetings: Vec<&str> = expect.arrives.to_vec();
     let events = events.into_iter().filter_map(|event| match event {
-        Event::Query { ref name, .. } if OURS.contains(&name.as_str()) => None,
+        Event::Query { ref name, .. } if is_ours(name) => None,
         Event::Connection { to } if front(to.ip(), to.port()) => None,
-        Event::Tls { sni: Some(ref sni), .. } if proxied && OURS.contains(&sni.as_str()) => {
+        Event::Tls { sni: Some(ref sni), .. } if proxied && is_ours(sni) => {
             let greeting = format!("tls {sni}");
             let at = greetings.iter().position(|expected| *expected == greeting)?;
             greetings.remove(at);
@@ -218,6 +218,7 @@ fn plainly_allowed(event: &Event) -> bool {
     let within = shown && path.starts_with("/ok/") && !path.contains(['%', '\\', '#']) && !path.contains("/.");
     let allowed = match (hosts.as_slice(), sni.as_deref(), to.port()) {
         (["allowed.test"], None, 80) | (["allowed.test"], Some("allowed.test"), 443) => shown,
+        ([host], None, 80) if needs::is_whole(host) => shown,
         (["paths.wild.test"], None, 80) | (["modern.test"], Some("modern.test"), 443) => *method == "GET" && within,
         _ => false,
     };

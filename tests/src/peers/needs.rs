@@ -2,11 +2,19 @@
 
 use outcall_verify::technique::{Say, Step, Technique, To};
 
-/// The names of the technique policy.
-pub const OURS: &[&str] = &[
+/// The names of the technique policy with rules of their own.
+const RULED: &[&str] = &[
     "allowed.test",
     "paths.wild.test",
     "modern.test",
+    "bodies.test",
+    "expired.test",
+    "misnamed.test",
+    "selfsigned.test",
+];
+
+/// Those that may be reached on the ports of the web, where their addresses are public.
+pub const OPEN: &[&str] = &[
     "rebind.test",
     "private.test",
     "metadata.test",
@@ -17,7 +25,32 @@ pub const OURS: &[&str] = &[
     "sixtofour.test",
     "alias-private.test",
     "alias.test",
+    "fresh.test",
+    "https.test",
+    "alias-evil.test",
+    "flip.test",
+    "stray.test",
+    "forged.test",
+    "teredo.test",
+    "compatible.test",
+    "local-nat64.test",
+    "unspecified.test",
+    "broadcast.test",
+    "link-local.test",
+    "multicast.test",
+    "unique-local.test",
+    "shared.test",
 ];
+
+/// Whether the technique policy allows a name; aliases are asked for on the way.
+pub fn is_ours(name: &str) -> bool {
+    RULED.contains(&name) || is_whole(name)
+}
+
+/// Whether the technique policy allows everything of a site in the clear.
+pub fn is_whole(name: &str) -> bool {
+    OPEN.contains(&name) || name == "shards.test" || name.ends_with(".shards.test")
+}
 
 /// Something that not every product has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +69,14 @@ pub enum Need {
     Secrets,
     /// A host whose daemon, tables and rules may be touched meanwhile.
     Host,
+    /// Rules on bodies.
+    Bodies,
 }
 
 impl Need {
     /// All of them.
-    pub const ALL: [Need; 7] =
-        [Need::Resolver, Need::Inside, Need::Http2, Need::Paths, Need::Agents, Need::Secrets, Need::Host];
+    pub const ALL: [Need; 8] =
+        [Need::Resolver, Need::Inside, Need::Http2, Need::Paths, Need::Agents, Need::Secrets, Need::Host, Need::Bodies];
 
     /// As in the scripts.
     pub fn name(self) -> &'static str {
@@ -53,6 +88,7 @@ impl Need {
             Need::Agents => "agents",
             Need::Secrets => "secrets",
             Need::Host => "host",
+            Need::Bodies => "bodies",
         }
     }
 
@@ -73,6 +109,7 @@ impl Need {
             Need::Agents => "has no rules that differ from agent to agent",
             Need::Secrets => "adds no secrets to requests",
             Need::Host => "has no daemon and no rules that could be touched meanwhile",
+            Need::Bodies => "has no rules on bodies",
         }
     }
 }
@@ -96,7 +133,11 @@ fn of(step: &Step) -> Vec<Need> {
     };
     needs_if(Need::Resolver, matches!(to, Some(To::Resolver | To::Named(..) | To::Named6(..))));
     needs_if(Need::Http2, text.contains("PRI * HTTP/2.0"));
-    needs_if(Need::Inside, text.contains("modern.test"));
+    needs_if(
+        Need::Inside,
+        ["modern.test", "expired.test", "misnamed.test", "selfsigned.test"].iter().any(|it| text.contains(it)),
+    );
+    needs_if(Need::Bodies, text.contains("bodies.test"));
     needs_if(Need::Paths, text.contains("paths.wild.test"));
     needs_if(Need::Secrets, text.contains("secret.wild.test"));
     needs_if(Need::Host, matches!(step, Step::Outside(..) | Step::Again(..)));

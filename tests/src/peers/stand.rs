@@ -17,7 +17,7 @@ use outcall_verify::world::{World, enter, zone};
 use serde_json::Value;
 
 use super::Peer;
-use super::needs::Need;
+use super::needs::{Need, OPEN};
 
 /// The proxy's end of the internal network, and the agent's.
 const HOST: &str = "10.201.0.1";
@@ -78,7 +78,7 @@ impl Stand {
         command.args(["unshare", "--mount", "sh", "-c", resolver, "sh"]).arg(&self.peer.script).arg(what);
         let variables = [("HOST", HOST), ("PORT", PORT), ("AGENT", AGENT)];
         command.envs(variables).env("WORK", self.work.path()).env("RESOLVER", zone::DNS_V4.to_string());
-        command.env("HOME", self.work.path()).env("LANG", "C.UTF-8");
+        command.env("OPEN", OPEN.join(" ")).env("HOME", self.work.path()).env("LANG", "C.UTF-8");
         if let Some(installed) = std::env::var_os("PEERS") {
             command.env("PEERS", installed);
         }
