@@ -24,9 +24,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::stream::{Ended, Stream};
-use self::unseen::{Resets, Seen, Watched};
+use self::unseen::{Resets, Seen, Watched, Why};
 use super::connection::Connection;
-use super::fields::MAX_HEAD_BYTES;
+use super::fields::{HeadError, MAX_HEAD_BYTES};
 use super::inside::Inside;
 use super::judge::Refusal;
 use crate::intercept::Room;
@@ -125,7 +125,7 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
         let quiet_until = quiet_since + if ending { GOODBYE } else { idle };
         tokio::select! {
             next = next(&mut server, resets) => match next {
-                Next::Reset(streams) => written(&shared, &seen, streams),
+                Next::Written(streams) => written(&shared, &mut seen, streams),
                 Next::Accepted(Some(Ok((request, mut respond)))) => {
                     seen.add(respond.stream_id().as_u32());
                     let Some(place) = shared.room.stream() else {
@@ -141,13 +141,13 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(
                     }));
                 }
                 Next::Accepted(Some(Err(error))) => {
-                    written(&shared, &seen, resets.take());
+                    written(&shared, &mut seen, resets.take());
                     if !error.is_io() {
                         unreadable(&shared, &Refusal::because(Reason::AmbiguousRequest, error));
                     }
                     return;
                 }
-                Next::Accepted(None) => return written(&shared, &seen, resets.take()),
+                Next::Accepted(None) => return written(&shared, &mut seen, resets.take()),
             },
             Some(ended) = streams.join_next() => {
                 quiet_since = Instant::now();
@@ -194,8 +194,8 @@ type Accepted = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Er
 enum Next {
     /// What `h2` gives.
     Accepted(Accepted),
-    /// These streams were reset as nonsense.
-    Reset(Vec<u32>),
+    /// This was written to these streams.
+    Written(Vec<(u32, Why)>),
 }
 
 /// Every request that came before a reset was written is given before that.
@@ -204,17 +204,27 @@ async fn next<T: AsyncRead + AsyncWrite + Unpin>(server: &mut Server<T, Bytes>, 
         Poll::Ready(accepted) => Poll::Ready(Next::Accepted(accepted)),
         Poll::Pending => match resets.take() {
             none if none.is_empty() => Poll::Pending,
-            streams => Poll::Ready(Next::Reset(streams)),
+            streams => Poll::Ready(Next::Written(streams)),
         },
     })
     .await
 }
 
 /// Writes a record of each request that was refused before it was seen.
-fn written(shared: &Shared, seen: &Seen, resets: Vec<u32>) {
-    for _ in resets.into_iter().filter(|stream| seen.lacks(*stream)) {
-        let detail = "the head of the request makes no sense in HTTP/2, or is larger than the limit";
-        unreadable(shared, &Refusal::because(Reason::AmbiguousRequest, detail));
+fn written(shared: &Shared, seen: &mut Seen, streams: Vec<(u32, Why)>) {
+    for (stream, why) in streams {
+        if !seen.lacks(stream) {
+            continue;
+        }
+        // One that is answered may be reset as well.
+        seen.add(stream);
+        let refusal = match why {
+            Why::Nonsense => {
+                Refusal::because(Reason::AmbiguousRequest, "the head of the request makes no sense in HTTP/2")
+            }
+            Why::Bare => Refusal::because(Reason::HeadTooLarge, HeadError::TooLarge),
+        };
+        unreadable(shared, &refusal);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Requests that `h2` refuses before anybody here sees them: read off what it answers.
 //!
-//! A head with two paths, with another target than a path, with fields of a connection or with too many is an error of its stream to
-//! it (RFC 9113, section 8.1.1): it resets the stream and says nothing of it. That is a refusal like any other and leaves its
-//! record.
+//! A head with two paths, with another target than a path or with fields of a connection is an error of its stream to it (RFC
+//! 9113, section 8.1.1): it resets the stream and says nothing of it. One that is too large it answers with a 431, and says
+//! nothing of that either. These are refusals like any other and leave their records.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,6 +12,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// The type of `HEADERS`, and the flag of those that are all of a message (RFC 9113, section 6.2).
+const HEADERS: u8 = 1;
+const END_STREAM: u8 = 1;
 /// The type of `RST_STREAM`, the length of its payload and the code for what makes no sense (RFC 9113, sections 6.4 and 7).
 const RST_STREAM: u8 = 3;
 const PAYLOAD: usize = 4;
@@ -22,14 +25,23 @@ const WHOLE: usize = HEAD + PAYLOAD;
 /// How many requests are remembered: more than are ever under way between two looks.
 const REMEMBERED: usize = 1024;
 
-/// The streams that were reset as nonsense, in the order in which that was written. As many at a time as `h2` resets before it ends
-/// the connection, a thousand.
+/// What was written to a stream that nobody here may have seen the request of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It was reset as nonsense.
+    Nonsense,
+    /// It was answered by a head alone: of what was not seen, as too large.
+    Bare,
+}
+
+/// The streams of which that was written, in that order. Of those reset, as many at a time as `h2` resets before it ends the
+/// connection, a thousand; of the others, as many as there may be at a time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Resets(Arc<Mutex<Vec<u32>>>);
+pub(super) struct Resets(Arc<Mutex<Vec<(u32, Why)>>>);
 
 impl Resets {
     /// Those since the last time.
-    pub(super) fn take(&self) -> Vec<u32> {
+    pub(super) fn take(&self) -> Vec<(u32, Why)> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -70,7 +82,7 @@ impl<T> Watched<T> {
 
     fn follow(&mut self, bytes: &[u8]) {
         let Watched { frames, resets, .. } = self;
-        frames.follow(bytes, |stream| resets.0.lock().unwrap_or_else(PoisonError::into_inner).push(stream));
+        frames.follow(bytes, |stream, why| resets.0.lock().unwrap_or_else(PoisonError::into_inner).push((stream, why)));
     }
 }
 
@@ -84,8 +96,8 @@ struct Frames {
 }
 
 impl Frames {
-    /// Says which streams these bytes, which come next, reset as nonsense.
-    fn follow(&mut self, mut bytes: &[u8], mut found: impl FnMut(u32)) {
+    /// Says which streams these bytes, which come next, reset as nonsense or answer by a head alone.
+    fn follow(&mut self, mut bytes: &[u8], mut found: impl FnMut(u32, Why)) {
         loop {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -95,14 +107,19 @@ impl Frames {
                 *place = *byte;
             }
             self.filled += 1;
-            let [high, middle, low, kind, _, stream @ .., a, b, c, d] = self.head;
+            let [high, middle, low, kind, flags, stream @ .., a, b, c, d] = self.head;
             let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
             match self.filled {
-                HEAD if kind != RST_STREAM || length != PAYLOAD => (self.skip, self.filled) = (length, 0),
+                HEAD if kind != RST_STREAM || length != PAYLOAD => {
+                    (self.skip, self.filled) = (length, 0);
+                    if kind == HEADERS && flags & END_STREAM != 0 {
+                        found(u32::from_be_bytes(stream), Why::Bare);
+                    }
+                }
                 WHOLE => {
                     self.filled = 0;
                     if u32::from_be_bytes([a, b, c, d]) == PROTOCOL_ERROR {
-                        found(u32::from_be_bytes(stream));
+                        found(u32::from_be_bytes(stream), Why::Nonsense);
                     }
                 }
                 _ => {}
@@ -163,9 +180,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    fn flagged(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let [.., high, middle, low] = payload.len().to_be_bytes();
-        [&[high, middle, low, kind, 0][..], &stream.to_be_bytes(), payload].concat()
+        [&[high, middle, low, kind, flags][..], &stream.to_be_bytes(), payload].concat()
+    }
+
+    fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        flagged(kind, 0, stream, payload)
     }
 
     #[test]
@@ -180,12 +201,15 @@ mod tests {
             frame(3, 0x0102_0304, &[0, 0, 0, 1]),
             frame(3, 9, &[0, 0, 0, 1, 0]),
             frame(3, 11, &[0, 0, 0, 1]),
+            flagged(1, 5, 13, &[0x88, 0x88]),
+            flagged(0, 1, 15, &[1; 3]),
         ];
         let sent = frames.concat();
         for piece in [1, 2, 8, 9, 10, 13, 1_000, sent.len()] {
             let (mut follower, mut found) = (Frames::default(), Vec::new());
-            sent.chunks(piece).for_each(|bytes| follower.follow(bytes, |stream| found.push(stream)));
-            assert_eq!(found, [1, 0x0102_0304, 11], "{piece}");
+            sent.chunks(piece).for_each(|bytes| follower.follow(bytes, |stream, why| found.push((stream, why))));
+            let expected = [(1, Why::Nonsense), (0x0102_0304, Why::Nonsense), (11, Why::Nonsense), (13, Why::Bare)];
+            assert_eq!(found, expected, "{piece}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::h2spec::wire::*;
 use super::http2::{ALL, Agent, OnStream, Server, all};
 use super::inside::{Inner, RULES, get, handshake};
 use super::*;
+use crate::proxy::fields::MAX_HEAD_BYTES;
 
 /// RFC 9113, section 7.
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -103,6 +104,25 @@ async fn each_request_that_makes_no_sense_leaves_one_record_and_the_connection_g
     raw.send(&frame(HEADERS, WHOLE, id, &good)).await;
     while raw.next().await.is_some_and(|frame| !frame.has(END_STREAM) || frame.stream != id) {}
     assert_eq!((server.received().len(), inner.world.refusals().len()), (1, 5));
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_leaves_one_record_and_the_connection_goes_on() {
+    let (inner, server) = world().await;
+    let mut raw = Raw::with_settings(&inner, server.port(), &[]).await;
+    let good = raw.request("GET", "/");
+    let large = [&good[..], &block(&[("x-large", &"a".repeat(MAX_HEAD_BYTES))])].concat();
+    let mut pieces = large.chunks(16_000).peekable();
+    raw.send(&frame(HEADERS, END_STREAM, 1, pieces.next().unwrap())).await;
+    while let Some(piece) = pieces.next() {
+        let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+        raw.send(&frame(CONTINUATION, flags, 1, piece)).await;
+    }
+    while raw.next().await.is_some_and(|frame| frame.kind != HEADERS || frame.stream != 1) {}
+    raw.send(&frame(HEADERS, WHOLE, 3, &good)).await;
+    while raw.next().await.is_some_and(|frame| !frame.has(END_STREAM) || frame.stream != 3) {}
+    assert_eq!(server.received().len(), 1);
+    assert_eq!(inner.world.refusals(), [("default".to_owned(), "head_too_large".to_owned())]);
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ mod h2_absolute_path;
 mod h2_allowed;
 mod h2_connect;
 mod h2_continuation_flood;
+mod h2_large_head;
 mod h2_line_break_in_field;
 mod h2_other_authority;
 mod h2_other_host;
@@ -170,6 +171,7 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &h2_allowed::TECHNIQUE,
     &h2_connect::TECHNIQUE,
     &h2_continuation_flood::TECHNIQUE,
+    &h2_large_head::TECHNIQUE,
     &h2_line_break_in_field::TECHNIQUE,
     &h2_other_authority::TECHNIQUE,
     &h2_other_host::TECHNIQUE,
