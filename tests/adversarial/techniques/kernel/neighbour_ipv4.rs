@@ -10,7 +10,13 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "Two agents that talk have the rights of both, and what one may not send the other does.",
     places: Places::Host,
     steps: &[Step::Udp(At(NEIGHBOUR, 7000), Bytes(b"a secret")), Step::Tcp(At(NEIGHBOUR, 80), &[])],
-    expect: ON_THE_BRIDGE,
+    // The ports are isolated, so the question for the neighbour's hardware address gets no answer, and mostly nothing else is
+    // sent: that it was sent nothing is counted where it is.
+    expect: Expect {
+        refusals: &[Refusal { times: Count::Any, ..refusal("network", "default", "agent_to_agent") }],
+        refused_packets: Count::Any,
+        ..NOTHING
+    },
     on_host: None,
 };
 

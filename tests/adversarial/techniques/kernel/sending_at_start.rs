@@ -11,7 +11,11 @@ pub(super) const TECHNIQUE: Technique = Technique {
     places: Places::Host,
     steps: &[Step::Outside(Act::Attach)],
     expect: Expect {
-        refusals: &[Refusal { times: Count::AtLeast(1), ..RAW_TRAFFIC }],
+        refusals: &[
+            Refusal { times: Count::AtLeast(1), ..RAW_TRAFFIC },
+            Refusal { times: Count::Any, ..refusal("network", "default", "forged_source") },
+        ],
+        nameless: true,
         refused_packets: Count::AtLeast(1),
         ..NOTHING
     },

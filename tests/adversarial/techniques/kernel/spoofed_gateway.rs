@@ -16,7 +16,12 @@ pub(super) const TECHNIQUE: Technique = Technique {
         At(ELSEWHERE, 0),
         Made("a datagram from 10.200.0.1", packet),
     )],
-    expect: FORGED,
+    // With `br_netfilter` the table for packets sees it before that of the bridge does, and says less of it.
+    expect: Expect {
+        refusals: &[Refusal { times: Count::Any, ..refusal("network", "default", "forged_source") }],
+        refused_packets: Count::Any,
+        ..NOTHING
+    },
     on_host: None,
 };
 
