@@ -117,9 +117,9 @@ impl Refusals {
             ..Facts::default()
         };
         if let Some(frame) = packet.frame {
-            let reason = if frame.for_host { Reason::ForgedSource } else { Reason::AgentToAgent };
+            let reason = if frame.forged { Reason::ForgedSource } else { Reason::AgentToAgent };
             let record = Record::refusal(&snapshot, Layer::Network, &facts, None, reason);
-            let from = packet.from.filter(|_| frame.for_host).map(|from| from.to_string());
+            let from = packet.from.filter(|_| frame.forged).map(|from| from.to_string());
             self.audit.record(&from.iter().fold(record, |record, from| record.with("from", from)));
             return;
         }

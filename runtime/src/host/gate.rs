@@ -23,7 +23,7 @@ use crate::dns::{OnAnswer, Told};
 use crate::kernel::counters::Count;
 use crate::kernel::elements::{Change, Element, Elements, Family};
 use crate::kernel::ruleset::RulesetError;
-use crate::kernel::{TABLE, conntrack, counters, link, tables};
+use crate::kernel::{TABLE, conntrack, counters, link, log, tables};
 use crate::snapshot::{Policy, Snapshot};
 use crate::sys::netlink;
 
@@ -164,7 +164,7 @@ impl Gate {
         let held = self.held.lock().await;
         let mut sum = 0_u64;
         for (family, names) in
-            [(Family::Inet, &[counters::REFUSED][..]), (Family::Bridge, &[ruleset::FORGED, ruleset::BETWEEN][..])]
+            [(Family::Inet, &[counters::REFUSED][..]), (Family::Bridge, &[log::FORGED, ruleset::BETWEEN][..])]
         {
             let counts = counters::all(&held.netfilter, family)?;
             for name in names {
@@ -428,6 +428,7 @@ impl Gate {
         for flow in conntrack::flows(&held.netfilter, |from| self.network.contains(from))? {
             let Some(agent) = self.directory.find(flow.from) else { continue };
             if !flow.redirected
+                && !flow.ended
                 && ending.iter().any(|it| (&it.agent, it.address) == (&agent, flow.to) && it.remaining < soon)
             {
                 self.direct.renew(&agent, flow.to, lifetime);

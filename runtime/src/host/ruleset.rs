@@ -13,6 +13,7 @@ use super::network::Network;
 use crate::kernel::TABLE;
 use crate::kernel::counters::Count;
 use crate::kernel::elements::{Change, Element, Family, Part};
+use crate::kernel::log::FORGED;
 use crate::snapshot::Snapshot;
 
 /// The sets of the bridge's table: the ports of agents, and which addresses are behind which port.
@@ -21,8 +22,8 @@ const PINNED_V4: &str = "pinned_v4";
 const PINNED_V6: &str = "pinned_v6";
 /// The set of the agents' hardware addresses.
 const HARDWARE: &str = "hardware";
-/// The counter of frames that somebody sent as another.
-pub const FORGED: &str = "forged";
+/// With what refused frames are logged.
+const LOGGED: &str = "\t\tlimit rate 200/second burst 200 packets log";
 /// The counter of frames that somebody sent to another.
 pub const BETWEEN: &str = "between_agents";
 /// The set of the packets' table that has the ports of agents as well.
@@ -211,18 +212,14 @@ table bridge {TABLE} {{
 	counter chatter {{
 	}}
 
-	# Ports pass nothing on to each other and say nothing of what they drop, so what is for other agents ends here: for one of
-	# them, or for a group that somebody may be in.
+	# Whatever comes in by a port, before anything else looks at it, with or without `br_netfilter`. Ports pass nothing on to
+	# each other and say nothing of what they drop, so what is for other agents ends here: for one of them, or for a group that
+	# somebody may be in. What is for the host is said by agents as themselves alone.
 	chain first {{
 		type filter hook prerouting priority filter; policy accept;
 		iifname @{PORTS} ether daddr @{HARDWARE} goto between
 		iifname @{PORTS} ip daddr 224.0.0.0/4 ip protocol != igmp goto between
 		iifname @{PORTS} ip6 daddr ff00::/8 meta l4proto != ipv6-icmp goto between
-	}}
-
-	# What agents say to the host: as themselves alone.
-	chain input {{
-		type filter hook input priority filter; policy accept;
 {chains}\
 		ether type arp iifname . ether saddr . arp saddr ip @{PINNED_V4} iifname . arp saddr ether . arp saddr ip @{PINNED_V4} accept
 		arp saddr ip {v4} goto forged
@@ -240,7 +237,8 @@ table bridge {TABLE} {{
 
 	chain forged {{
 		counter name \"{FORGED}\"
-{LOG}		drop
+{LOGGED} prefix \"{FORGED}\" group {KERNEL_LOG_GROUP}
+		drop
 	}}
 
 	# What agents say to each other: nothing.
@@ -256,11 +254,11 @@ table bridge {TABLE} {{
 
 	chain between {{
 		counter name \"{BETWEEN}\"
-{LOG}		drop
+{LOGGED} group {KERNEL_LOG_GROUP}
+		drop
 	}}
 }}
 ",
-        LOG = format_args!("\t\tlimit rate 200/second burst 200 packets log group {KERNEL_LOG_GROUP}\n"),
         forwarded = v6.map_or(String::new(), |v6| {
             format!("\t\tip6 saddr {v6} goto between\n\t\tip6 daddr {v6} goto between\n")
         }),

@@ -13,6 +13,9 @@ const DELETE: u16 = SUBSYSTEM << 8 | 2;
 /// `CTA_*` of the kernel's `nfnetlink_conntrack.h`.
 const TUPLE_ORIGINAL: u16 = 1;
 const STATUS: u16 = 3;
+const PROTOCOL_INFO: u16 = 4;
+const INFO_TCP: u16 = 1;
+const TCP_STATE: u16 = 1;
 const ID: u16 = 12;
 const ZONE: u16 = 18;
 const TUPLE_IP: u16 = 1;
@@ -23,6 +26,8 @@ const V6_SOURCE: u16 = 3;
 const V6_DESTINATION: u16 = 4;
 const PROTOCOL_NUMBER: u16 = 1;
 const DESTINATION_PORT: u16 = 3;
+/// `TCP_CONNTRACK_*`: the last acknowledgement is awaited, both sides have ended, and it was reset.
+const ENDING: [u8; 3] = [6, 7, 8];
 /// `IPS_DST_NAT`
 const REDIRECTED: u32 = 1 << 5;
 
@@ -39,6 +44,8 @@ pub struct Flow {
     pub port: Option<u16>,
     /// Whether its destination was changed, as redirection to a listener of ours does.
     pub redirected: bool,
+    /// Whether both sides have ended it: a TCP connection that the kernel remembers for packets that come late.
+    pub ended: bool,
     /// What names it to the kernel: the address family, and the attributes that say which.
     family: u8,
     name: Vec<(u16, Vec<u8>)>,
@@ -78,7 +85,8 @@ pub fn end(socket: impl AsFd, flow: &Flow) -> io::Result<()> {
 
 fn read(body: &[u8]) -> Option<Flow> {
     let family = *body.first()?;
-    let (mut from, mut to, mut protocol, mut port, mut redirected) = (None, None, None, None, false);
+    let (mut from, mut to, mut protocol, mut port) = (None, None, None, None);
+    let (mut redirected, mut ended) = (false, false);
     let mut name = Vec::new();
     for (kind, value) in attributes(body.get(4..)?) {
         match kind {
@@ -93,11 +101,18 @@ fn read(body: &[u8]) -> Option<Flow> {
                 }
             }
             STATUS => redirected = u32::from_be_bytes(*value.first_chunk()?) & REDIRECTED != 0,
+            PROTOCOL_INFO => {
+                let find = |within: &[u8], wanted: u16| {
+                    attributes(within).find(|(kind, _)| *kind == wanted).map(|(_, value)| value.to_vec())
+                };
+                let state = find(value, INFO_TCP).and_then(|tcp| find(&tcp, TCP_STATE));
+                ended = state.and_then(|state| state.first().copied()).is_some_and(|state| ENDING.contains(&state));
+            }
             ID | ZONE => name.push((kind, value.to_vec())),
             _ => {}
         }
     }
-    Some(Flow { from: from?, to: to?, protocol: protocol?, port, redirected, family, name })
+    Some(Flow { from: from?, to: to?, protocol: protocol?, port, redirected, ended, family, name })
 }
 
 fn addresses(tuple: &[u8]) -> (Option<IpAddr>, Option<IpAddr>) {

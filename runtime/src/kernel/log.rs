@@ -21,9 +21,11 @@ const PACKET_HEADER: u16 = 1;
 const INPUT_LINK: u16 = 4;
 const INPUT_PORT: u16 = 6;
 const PAYLOAD: u16 = 9;
-/// `AF_BRIDGE`, and the hook of frames that were for the bridge itself.
+const PREFIX: u16 = 10;
+/// `AF_BRIDGE`
 const BRIDGE: u8 = 7;
-const LOCAL_IN: u8 = 1;
+/// With what the rule that refuses a frame for what it says of its sender has it logged.
+pub const FORGED: &str = "forged";
 /// EtherTypes (IEEE 802 numbers).
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
@@ -81,8 +83,8 @@ pub enum Protocol {
 pub struct Frame {
     /// The number of the port it came in by.
     pub port: u32,
-    /// Whether it was for the host, and not for another port.
-    pub for_host: bool,
+    /// Whether it was refused for its sender's addresses, and not for where it was to go.
+    pub forged: bool,
 }
 
 impl Refused {
@@ -123,10 +125,11 @@ pub fn refused(datagram: &[u8]) -> impl Iterator<Item = Refused> {
         if family != BRIDGE {
             return read_packet(payload);
         }
-        let [high, low, hook, ..] = *find(PACKET_HEADER)? else { return None };
+        let [high, low, ..] = *find(PACKET_HEADER)? else { return None };
         // On a bridge the link is the bridge, and its port has an attribute of its own.
         let link = find(INPUT_PORT).or_else(|| find(INPUT_LINK))?;
-        let frame = Frame { port: u32::from_be_bytes(*link.first_chunk()?), for_host: hook == LOCAL_IN };
+        let forged = find(PREFIX).is_some_and(|prefix| prefix.strip_suffix(&[0]) == Some(FORGED.as_bytes()));
+        let frame = Frame { port: u32::from_be_bytes(*link.first_chunk()?), forged };
         Some(Refused { frame: Some(frame), ..read_frame(u16::from_be_bytes([high, low]), payload) })
     })
 }
