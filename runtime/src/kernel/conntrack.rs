@@ -131,3 +131,38 @@ fn transport(tuple: &[u8]) -> (Option<u8>, Option<u16>) {
     let port = find(DESTINATION_PORT).and_then(|port| port.first_chunk()).map(|port| u16::from_be_bytes(*port));
     (find(PROTOCOL_NUMBER).and_then(|number| number.first().copied()), port)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A TCP connection in this state, as the kernel tells of it.
+    fn told(state: u8) -> Vec<u8> {
+        let mut messages = Messages::default();
+        messages.begin(GET, 0, &header(2, 0));
+        messages.nest(TUPLE_ORIGINAL, |tuple| {
+            tuple.nest(TUPLE_IP, |ip| {
+                ip.attribute(V4_SOURCE, &[10, 200, 0, 2]);
+                ip.attribute(V4_DESTINATION, &[192, 0, 2, 1]);
+            });
+            tuple.nest(TUPLE_PROTOCOL, |protocol| {
+                protocol.attribute(PROTOCOL_NUMBER, &[6]);
+                protocol.attribute(DESTINATION_PORT, &443_u16.to_be_bytes());
+            });
+        });
+        messages.attribute(STATUS, &0_u32.to_be_bytes());
+        messages.nest(PROTOCOL_INFO, |info| info.nest(INFO_TCP, |tcp| tcp.attribute(TCP_STATE, &[state])));
+        messages.attribute(ID, &[0, 0, 0, 1]);
+        // What comes before is the head of the message.
+        messages.bytes().get(16..).unwrap_or_default().to_vec()
+    }
+
+    #[test]
+    fn a_connection_has_ended_once_both_sides_have() {
+        // established, half closed by either, then what follows, and reset
+        for (state, ended) in [(1, false), (3, false), (4, false), (5, false), (6, true), (7, true), (8, true)] {
+            let flow = read(&told(state)).unwrap();
+            assert_eq!((flow.port, flow.redirected, flow.ended), (Some(443), false, ended), "{state}");
+        }
+    }
+}

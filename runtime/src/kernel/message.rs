@@ -69,6 +69,12 @@ impl Messages {
         self.nest_with(kind, |messages| messages.bytes.extend_from_slice(value));
     }
 
+    /// What was written so far.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Appends bytes that are no attribute: a fixed header inside one.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
