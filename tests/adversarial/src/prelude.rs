@@ -3,7 +3,7 @@
 pub use std::net::IpAddr;
 
 pub use crate::inside::Inside;
-pub use crate::technique::Say::{Bytes, Made};
+pub use crate::technique::Say::{self, Bytes, Made};
 pub use crate::technique::To::{At, Named, Named6, Proxy, Resolver};
 pub use crate::technique::{
     Act, Count, Expect, Family, NOTHING, Places, Refusal, Socket, Step, Technique, Tls, refusal, refusals,
@@ -79,3 +79,87 @@ pub const FORGED: Expect = Expect {
 };
 /// Nothing arrives, and the kernel refuses one packet, with its record.
 pub const ONE_PACKET: Expect = Expect { refusals: &[RAW_TRAFFIC], refused_packets: Count::Exactly(1), ..NOTHING };
+
+/// Asks the proxy for a tunnel to the site whose TLS passes unseen.
+pub const CONNECT_ALLOWED: &[u8] = b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n";
+/// The same to the site that is seen inside TLS.
+pub const CONNECT_MODERN: &[u8] = b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n";
+/// The same to the site whose requests get a secret.
+pub const CONNECT_SECRET: &[u8] = b"CONNECT secret.wild.test:443 HTTP/1.1\r\nHost: secret.wild.test:443\r\n\r\n";
+
+/// A handshake for the site whose TLS passes unseen.
+pub const ALLOWED_HTTP1: Tls = Tls { sni: "allowed.test", alpn: &["http/1.1"] };
+/// The same for the site that is seen inside TLS.
+pub const MODERN_HTTP1: Tls = Tls { sni: "modern.test", alpn: &["http/1.1"] };
+/// The same, to speak HTTP/2.
+pub const MODERN_HTTP2: Tls = Tls { sni: "modern.test", alpn: &["h2"] };
+/// A handshake for the site whose requests get a secret.
+pub const SECRET_HTTP1: Tls = Tls { sni: "secret.wild.test", alpn: &["http/1.1"] };
+
+/// A request that is allowed inside TLS.
+pub const OK_1: Say = Bytes(b"GET /ok/1 HTTP/1.1\r\nHost: modern.test\r\n\r\n");
+/// The same over HTTP/2, with the connection's beginning.
+pub const STREAM_1: Say = Made("the preface, and stream 1: GET /ok/1 of modern.test", || {
+    [h2::preface(), h2::get(1, "modern.test", "/ok/1")].concat()
+});
+/// Asks for an allowed page, to see whether anybody is still there to answer.
+pub const ASK_AFTERWARDS: Step =
+    Step::Tcp(Proxy, &[Bytes(b"GET http://allowed.test/after HTTP/1.1\r\nHost: allowed.test\r\n\r\n")]);
+/// A socket whose sender writes the header of each packet.
+pub const OWN_HEADER: Socket = Socket { family: INET, kind: RAW, protocol: WHOLE };
+
+/// The site that is seen inside TLS may have been dialled and greeted: a connection is made before its first request.
+pub const GREETED: Expect = Expect { greets: &["modern.test"], asks: &["modern.test"], reaches: FRONT_WEB, ..NOTHING };
+/// [`OK_1`] or [`STREAM_1`] arrives, and nothing else.
+pub const ONE_GOOD: Expect = Expect { arrives: &["GET /ok/1 modern.test"], ..GREETED };
+/// The same, and what follows is refused as it can be read in two ways.
+pub const ONE_GOOD_ONE_AMBIGUOUS: Expect =
+    Expect { refusals: &[refusal("https", "default", "ambiguous_request")], ..ONE_GOOD };
+/// [`ASK_AFTERWARDS`] is answered.
+pub const AFTER_A_FLOOD: Expect =
+    Expect { arrives: &["GET /after allowed.test"], asks: &["modern.test", "allowed.test"], ..GREETED };
+/// A tunnel was opened, and nothing of the agent's went through it.
+pub const DIALLED: Expect = Expect { asks: &["allowed.test"], reaches: FRONT_WEB, ..NOTHING };
+/// The same, as what was to be a ClientHello is none.
+pub const MALFORMED_HELLO: Expect =
+    Expect { refusals: &[refusal("connect", "default", "malformed_client_hello")], ..DIALLED };
+/// The same, as it names another server.
+pub const OTHER_NAME_IN_HELLO: Expect =
+    Expect { refusals: &[refusal("connect", "default", "host_mismatch")], ..DIALLED };
+/// A body passes the rule that reads it.
+pub const BODY_PASSES: Expect =
+    Expect { arrives: &["POST / bodies.test"], asks: &["bodies.test"], reaches: FRONT_WEB, ..NOTHING };
+/// A body does not.
+pub const BODY_REFUSED: Expect =
+    Expect { asks: &["bodies.test"], refusals: &[refusal("http", "default", "no_rule_allows")], ..NOTHING };
+/// The site whose requests get a secret may have been dialled and greeted.
+pub const WITH_SECRET: Expect =
+    Expect { greets: &["secret.wild.test"], asks: &["secret.wild.test"], reaches: FRONT_WEB, ..NOTHING };
+
+/// On stream 3 an allowed request, with these fields behind those that it needs.
+pub fn ok_2_with(more: &[h2::Field]) -> Vec<u8> {
+    let needed = [(":method", "GET"), (":scheme", "https"), (":authority", "modern.test"), (":path", "/ok/2")];
+    h2::request(3, &[&needed, more].concat())
+}
+
+/// A body for the site whose bodies are read, with a field Content-Encoding for each of these.
+pub fn post_body(codings: &[&str], body: &[u8]) -> Vec<u8> {
+    let codings: String = codings.iter().map(|coding| format!("Content-Encoding: {coding}\r\n")).collect();
+    let length = body.len();
+    let head =
+        format!("POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\n{codings}Content-Length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// A tunnel to the site whose TLS passes unseen, as far as the proxy's answer says that there is one.
+///
+/// # Errors
+/// When there is none.
+pub fn tunnel_to_allowed(inside: &Inside) -> std::io::Result<std::net::TcpStream> {
+    use std::io::{Read, Write};
+    let mut stream = inside.connect(inside.proxy())?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(3)))?;
+    stream.write_all(CONNECT_ALLOWED)?;
+    stream.read_exact(&mut [0; b"HTTP/1.1 200".len()])?;
+    Ok(stream)
+}

@@ -10,17 +10,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "What is appended rather than replaced is told apart by the server alone, and shown where nobody looks.",
     places: Places::Everywhere,
     steps: &[Step::Tunnel(
-        b"CONNECT secret.wild.test:443 HTTP/1.1\r\nHost: secret.wild.test:443\r\n\r\n",
-        Tls { sni: "secret.wild.test", alpn: &["http/1.1"] },
+        CONNECT_SECRET,
+        SECRET_HTTP1,
         &[Bytes(b"GET /echo HTTP/1.1\r\nHost: secret.wild.test\r\nauthorization: own\r\nAUTHORIZATION: Bearer outcall-secret-canary\r\n\r\n")],
     )],
-    expect: Expect {
-        arrives: &["GET /echo secret.wild.test"],
-        greets: &["secret.wild.test"],
-        reaches: FRONT_WEB,
-        asks: &["secret.wild.test"],
-        refusals: &[],
-        ..NOTHING
-    },
+    expect: Expect { arrives: &["GET /echo secret.wild.test"], ..WITH_SECRET },
     on_host: None,
 };

@@ -10,8 +10,8 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "Who fills in placeholders wherever they stand sends the secret wherever the agent likes.",
     places: Places::Everywhere,
     steps: &[Step::Tunnel(
-        b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-        Tls { sni: "modern.test", alpn: &["http/1.1"] },
+        CONNECT_MODERN,
+        MODERN_HTTP1,
         &[Bytes(b"GET /ok/outcall-secret-canary HTTP/1.1\r\nHost: modern.test\r\nAuthorization: Bearer outcall-secret-canary\r\n\r\n")],
     )],
     expect: Expect {

@@ -10,17 +10,11 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "A server that forwards such questions makes every name resolve, and carries what is in them.",
     places: Places::Everywhere,
     steps: &[Step::Tunnel(
-        b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-        Tls { sni: "modern.test", alpn: &["http/1.1"] },
+        CONNECT_MODERN,
+        MODERN_HTTP1,
         &[Made("POST /dns-query of modern.test with a query for evil.test", post)],
     )],
-    expect: Expect {
-        greets: &["modern.test"],
-        asks: &["modern.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("https", "default", "no_rule_allows")],
-        ..NOTHING
-    },
+    expect: Expect { refusals: &[refusal("https", "default", "no_rule_allows")], ..GREETED },
     on_host: None,
 };
 

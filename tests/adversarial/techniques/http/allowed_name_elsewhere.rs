@@ -10,11 +10,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "Whoever runs that address would be greeted by an allowed name and sent anything.",
     places: Places::Everywhere,
     steps: &[
-        Step::Tls(
-            At(ELSEWHERE, 443),
-            Tls { sni: "allowed.test", alpn: &["http/1.1"] },
-            &[Bytes(b"GET /tls HTTP/1.1\r\nHost: allowed.test\r\n\r\n")],
-        ),
+        Step::Tls(At(ELSEWHERE, 443), ALLOWED_HTTP1, &[Bytes(b"GET /tls HTTP/1.1\r\nHost: allowed.test\r\n\r\n")]),
         Step::Tcp(At(ELSEWHERE, 80), &[Bytes(b"GET /clear HTTP/1.1\r\nHost: allowed.test\r\n\r\n")]),
     ],
     expect: PACKETS,

@@ -10,14 +10,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "A guard that refuses everything proves nothing.",
     places: Places::Everywhere,
     steps: &[
-        Step::Tunnel(
-            b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n",
-            Tls { sni: "allowed.test", alpn: &["http/1.1"] },
-            &[Bytes(b"GET /told HTTP/1.1\r\nHost: allowed.test\r\n\r\n")],
-        ),
+        Step::Tunnel(CONNECT_ALLOWED, ALLOWED_HTTP1, &[Bytes(b"GET /told HTTP/1.1\r\nHost: allowed.test\r\n\r\n")]),
         Step::Tls(
             Named("allowed.test", 443),
-            Tls { sni: "allowed.test", alpn: &["http/1.1"] },
+            ALLOWED_HTTP1,
             &[Bytes(b"GET /untold HTTP/1.1\r\nHost: allowed.test\r\n\r\n")],
         ),
     ],

@@ -9,21 +9,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Sends a text without the word in gzip. It must pass.",
     danger: "A guard that is in the way of what is allowed will be switched off.",
     places: Places::Everywhere,
-    steps: &[Step::Tcp(Proxy, &[Made("POST bodies.test in gzip: a text", || post(&coded::gzip(b"a text")))])],
-    expect: Expect {
-        arrives: &["POST / bodies.test"],
-        asks: &["bodies.test"],
-        reaches: FRONT_WEB,
-        refusals: &[],
-        ..NOTHING
-    },
+    steps: &[Step::Tcp(
+        Proxy,
+        &[Made("POST bodies.test in gzip: a text", || post_body(&["gzip"], &coded::gzip(b"a text")))],
+    )],
+    expect: BODY_PASSES,
     on_host: None,
 };
-
-fn post(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}

@@ -9,15 +9,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Sends the word in gzip.",
     danger: "A rule that reads bodies is worth nothing where a coding hides them.",
     places: Places::Everywhere,
-    steps: &[Step::Tcp(Proxy, &[Made("POST bodies.test in gzip: a secret", || post(&coded::gzip(b"a secret")))])],
-    expect: Expect { asks: &["bodies.test"], refusals: &[refusal("http", "default", "no_rule_allows")], ..NOTHING },
+    steps: &[Step::Tcp(
+        Proxy,
+        &[Made("POST bodies.test in gzip: a secret", || post_body(&["gzip"], &coded::gzip(b"a secret")))],
+    )],
+    expect: BODY_REFUSED,
     on_host: None,
 };
-
-fn post(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}

@@ -12,17 +12,9 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[Made("POST bodies.test in gzip, three times: a secret", || {
-            post(&coded::gzip(&coded::gzip(&coded::gzip(b"a secret"))))
+            post_body(&["gzip", "gzip, gzip"], &coded::gzip(&coded::gzip(&coded::gzip(b"a secret"))))
         })],
     )],
-    expect: Expect { asks: &["bodies.test"], refusals: &[refusal("http", "default", "no_rule_allows")], ..NOTHING },
+    expect: BODY_REFUSED,
     on_host: None,
 };
-
-fn post(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\nContent-Encoding: gzip\r\nContent-Encoding: gzip, gzip\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}

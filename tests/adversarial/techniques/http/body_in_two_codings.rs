@@ -11,16 +11,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     places: Places::Everywhere,
     steps: &[Step::Tcp(
         Proxy,
-        &[Made("POST bodies.test in br around gzip: a secret", || post(&coded::brotli(&coded::gzip(b"a secret"))))],
+        &[Made("POST bodies.test in br around gzip: a secret", || {
+            post_body(&["gzip, br"], &coded::brotli(&coded::gzip(b"a secret")))
+        })],
     )],
-    expect: Expect { asks: &["bodies.test"], refusals: &[refusal("http", "default", "no_rule_allows")], ..NOTHING },
+    expect: BODY_REFUSED,
     on_host: None,
 };
-
-fn post(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\nContent-Encoding: gzip, br\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}

@@ -12,15 +12,9 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[Made("POST bodies.test: 2 MiB, then: a secret", || {
-            post(&[vec![b'x'; 2 << 20], b"a secret".to_vec()].concat())
+            post_body(&[], &[vec![b'x'; 2 << 20], b"a secret".to_vec()].concat())
         })],
     )],
-    expect: Expect { asks: &["bodies.test"], refusals: &[refusal("http", "default", "no_rule_allows")], ..NOTHING },
+    expect: BODY_REFUSED,
     on_host: None,
 };
-
-fn post(body: &[u8]) -> Vec<u8> {
-    let head =
-        format!("POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\nContent-Length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), body].concat()
-}

@@ -12,17 +12,9 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[Made("POST bodies.test in gzip: a text, then a second member: a secret", || {
-            post(&[coded::gzip(b"a text"), coded::gzip(b" and a secret")].concat())
+            post_body(&["gzip"], &[coded::gzip(b"a text"), coded::gzip(b" and a secret")].concat())
         })],
     )],
     expect: Expect { asks: &["bodies.test"], refusals: &[refusal("http", "default", "body_decode_failed")], ..NOTHING },
     on_host: None,
 };
-
-fn post(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), body].concat()
-}

@@ -11,20 +11,13 @@ pub(super) const TECHNIQUE: Technique = Technique {
     places: Places::Everywhere,
     steps: &[
         Step::Tunnel(
-            b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-            Tls { sni: "modern.test", alpn: &["h2"] },
+            CONNECT_MODERN,
+            MODERN_HTTP2,
             &[Made("a HEADERS frame and 1000 CONTINUATION frames of 1 KiB, none the last", flood)],
         ),
-        Step::Tcp(Proxy, &[Bytes(b"GET http://allowed.test/after HTTP/1.1\r\nHost: allowed.test\r\n\r\n")]),
+        ASK_AFTERWARDS,
     ],
-    expect: Expect {
-        arrives: &["GET /after allowed.test"],
-        greets: &["modern.test"],
-        asks: &["modern.test", "allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("https", "default", "ambiguous_request")],
-        ..NOTHING
-    },
+    expect: Expect { refusals: &[refusal("https", "default", "ambiguous_request")], ..AFTER_A_FLOOD },
     on_host: None,
 };
 

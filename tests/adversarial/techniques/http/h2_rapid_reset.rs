@@ -10,23 +10,15 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "A guard that drowns is no guard, for anybody on the host.",
     places: Places::Everywhere,
     steps: &[
-        Step::Tunnel(
-            b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-            Tls { sni: "modern.test", alpn: &["h2"] },
-            &[Made("500 streams with GET /secret, each reset", flood)],
-        ),
-        Step::Tcp(Proxy, &[Bytes(b"GET http://allowed.test/after HTTP/1.1\r\nHost: allowed.test\r\n\r\n")]),
+        Step::Tunnel(CONNECT_MODERN, MODERN_HTTP2, &[Made("500 streams with GET /secret, each reset", flood)]),
+        ASK_AFTERWARDS,
     ],
     expect: Expect {
-        arrives: &["GET /after allowed.test"],
-        greets: &["modern.test"],
-        asks: &["modern.test", "allowed.test"],
-        reaches: FRONT_WEB,
         refusals: &[
             refusal("https", "default", "ambiguous_request"),
             Refusal { times: Count::Any, ..refusal("https", "default", "no_rule_allows") },
         ],
-        ..NOTHING
+        ..AFTER_A_FLOOD
     },
     on_host: None,
 };

@@ -10,22 +10,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "A proxy that judges the connection passes everything in it on.",
     places: Places::Everywhere,
     steps: &[Step::Tunnel(
-        b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-        Tls { sni: "modern.test", alpn: &["h2"] },
-        &[
-            Made("the preface, and stream 1: GET /ok/1 of modern.test", || {
-                [h2::preface(), h2::get(1, "modern.test", "/ok/1")].concat()
-            }),
-            Made("stream 3: GET /secret of modern.test", || h2::get(3, "modern.test", "/secret")),
-        ],
+        CONNECT_MODERN,
+        MODERN_HTTP2,
+        &[STREAM_1, Made("stream 3: GET /secret of modern.test", || h2::get(3, "modern.test", "/secret"))],
     )],
-    expect: Expect {
-        arrives: &["GET /ok/1 modern.test"],
-        greets: &["modern.test"],
-        reaches: FRONT_WEB,
-        asks: &["modern.test"],
-        refusals: &[refusal("https", "default", "no_rule_allows")],
-        ..NOTHING
-    },
+    expect: Expect { refusals: &[refusal("https", "default", "no_rule_allows")], ..ONE_GOOD },
     on_host: None,
 };

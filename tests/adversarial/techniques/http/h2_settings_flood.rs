@@ -9,21 +9,8 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Sends five thousand frames of settings, each of which wants an answer, then asks for a page.",
     danger: "A guard that drowns is no guard, for anybody on the host.",
     places: Places::Everywhere,
-    steps: &[
-        Step::Tunnel(
-            b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-            Tls { sni: "modern.test", alpn: &["h2"] },
-            &[Made("5000 SETTINGS frames", flood)],
-        ),
-        Step::Tcp(Proxy, &[Bytes(b"GET http://allowed.test/after HTTP/1.1\r\nHost: allowed.test\r\n\r\n")]),
-    ],
-    expect: Expect {
-        arrives: &["GET /after allowed.test"],
-        greets: &["modern.test"],
-        asks: &["modern.test", "allowed.test"],
-        reaches: FRONT_WEB,
-        ..NOTHING
-    },
+    steps: &[Step::Tunnel(CONNECT_MODERN, MODERN_HTTP2, &[Made("5000 SETTINGS frames", flood)]), ASK_AFTERWARDS],
+    expect: AFTER_A_FLOOD,
     on_host: None,
 };
 

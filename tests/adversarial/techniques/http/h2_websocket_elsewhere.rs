@@ -10,12 +10,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "Bytes that pass both ways for a host that was not judged.",
     places: Places::Everywhere,
     steps: &[Step::Tunnel(
-        b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-        Tls { sni: "modern.test", alpn: &["h2"] },
+        CONNECT_MODERN,
+        MODERN_HTTP2,
         &[
-            Made("the preface, and stream 1: GET /ok/1 of modern.test", || {
-                [h2::preface(), h2::get(1, "modern.test", "/ok/1")].concat()
-            }),
+            STREAM_1,
             Made("stream 3: CONNECT, :protocol websocket, of evil.test", || {
                 h2::request(
                     3,
@@ -30,13 +28,6 @@ pub(super) const TECHNIQUE: Technique = Technique {
             }),
         ],
     )],
-    expect: Expect {
-        arrives: &["GET /ok/1 modern.test"],
-        greets: &["modern.test"],
-        asks: &["modern.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("https", "default", "ambiguous_request")],
-        ..NOTHING
-    },
+    expect: ONE_GOOD_ONE_AMBIGUOUS,
     on_host: None,
 };

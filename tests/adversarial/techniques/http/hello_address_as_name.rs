@@ -12,15 +12,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Bytes(CONNECT_ALLOWED),
             Made("a ClientHello for 93.184.216.34", || hello::hello(&[hello::named("93.184.216.34")])),
         ],
     )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "malformed_client_hello")],
-        ..NOTHING
-    },
+    expect: MALFORMED_HELLO,
     on_host: None,
 };

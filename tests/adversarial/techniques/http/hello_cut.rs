@@ -10,21 +10,13 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "Who judges what has come so far judges half a name.",
     places: Places::Everywhere,
     steps: &[Step::Do("CONNECT allowed.test:443, then half a ClientHello, then the end", cut)],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "malformed_client_hello")],
-        ..NOTHING
-    },
+    expect: MALFORMED_HELLO,
     on_host: None,
 };
 
 fn cut(inside: &Inside) -> std::io::Result<()> {
     use std::io::{Read, Write};
-    let mut stream = inside.connect(inside.proxy())?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(3)))?;
-    stream.write_all(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n")?;
-    stream.read_exact(&mut [0; b"HTTP/1.1 200".len()])?;
+    let mut stream = tunnel_to_allowed(inside)?;
     let hello = hello::hello(&[hello::named("allowed.test")]);
     stream.write_all(hello.get(..hello.len() / 2).unwrap_or_default())?;
     stream.shutdown(std::net::Shutdown::Write)?;

@@ -12,17 +12,12 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Bytes(CONNECT_ALLOWED),
             Made("a ClientHello for allowed.test, null, .evil.test", || {
                 hello::hello(&[hello::names(&[(0, b"allowed.test\0.evil.test")])])
             }),
         ],
     )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "malformed_client_hello")],
-        ..NOTHING
-    },
+    expect: MALFORMED_HELLO,
     on_host: None,
 };

@@ -12,7 +12,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Bytes(CONNECT_ALLOWED),
             Made("a ClientHello with pre_shared_key and early_data and no name", || {
                 hello::hello(&[
                     (42, vec![]),
@@ -21,11 +21,6 @@ pub(super) const TECHNIQUE: Technique = Technique {
             }),
         ],
     )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "sni_missing")],
-        ..NOTHING
-    },
+    expect: Expect { refusals: &[refusal("connect", "default", "sni_missing")], ..DIALLED },
     on_host: None,
 };

@@ -9,18 +9,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Opens a tunnel and greets the server as clients of SSL 2.0 did, which could name no server.",
     danger: "Who reads a ClientHello otherwise than the server does judges another name than is served.",
     places: Places::Everywhere,
-    steps: &[Step::Tcp(
-        Proxy,
-        &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
-            Made("a CLIENT-HELLO of SSL 2.0", hello::ssl2),
-        ],
-    )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "not_tls")],
-        ..NOTHING
-    },
+    steps: &[Step::Tcp(Proxy, &[Bytes(CONNECT_ALLOWED), Made("a CLIENT-HELLO of SSL 2.0", hello::ssl2)])],
+    expect: Expect { refusals: &[refusal("connect", "default", "not_tls")], ..DIALLED },
     on_host: None,
 };

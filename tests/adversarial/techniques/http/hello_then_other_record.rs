@@ -11,17 +11,9 @@ pub(super) const TECHNIQUE: Technique = Technique {
     places: Places::Everywhere,
     steps: &[Step::Tcp(
         Proxy,
-        &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
-            Made("the first 32 bytes of a ClientHello in a record, then an alert", broken),
-        ],
+        &[Bytes(CONNECT_ALLOWED), Made("the first 32 bytes of a ClientHello in a record, then an alert", broken)],
     )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "malformed_client_hello")],
-        ..NOTHING
-    },
+    expect: MALFORMED_HELLO,
     on_host: None,
 };
 

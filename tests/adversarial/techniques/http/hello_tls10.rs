@@ -12,15 +12,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Bytes(CONNECT_ALLOWED),
             Made("a ClientHello of TLS 1.0 without extensions", || hello::of_version(0x0301, &[])),
         ],
     )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "sni_missing")],
-        ..NOTHING
-    },
+    expect: Expect { refusals: &[refusal("connect", "default", "sni_missing")], ..DIALLED },
     on_host: None,
 };

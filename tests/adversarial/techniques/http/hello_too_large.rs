@@ -12,7 +12,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Bytes(CONNECT_ALLOWED),
             Made("a ClientHello of 72 KiB", || {
                 hello::in_records(
                     &[hello::padding(60_000), (0x1234, vec![0; 12_000]), hello::named("evil.test")],
@@ -21,11 +21,6 @@ pub(super) const TECHNIQUE: Technique = Technique {
             }),
         ],
     )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "malformed_client_hello")],
-        ..NOTHING
-    },
+    expect: MALFORMED_HELLO,
     on_host: None,
 };

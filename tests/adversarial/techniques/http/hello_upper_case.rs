@@ -12,10 +12,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Bytes(CONNECT_ALLOWED),
             Made("a ClientHello for ALLOWED.TEST", || hello::hello(&[hello::named("ALLOWED.TEST")])),
         ],
     )],
-    expect: Expect { asks: &["allowed.test"], reaches: FRONT_WEB, ..NOTHING },
+    expect: DIALLED,
     on_host: None,
 };

@@ -12,17 +12,12 @@ pub(super) const TECHNIQUE: Technique = Technique {
     steps: &[Step::Tcp(
         Proxy,
         &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
+            Bytes(CONNECT_ALLOWED),
             Made("a ClientHello for evil.test with encrypted_client_hello", || {
                 hello::hello(&[hello::named("evil.test"), hello::encrypted()])
             }),
         ],
     )],
-    expect: Expect {
-        asks: &["allowed.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("connect", "default", "host_mismatch")],
-        ..NOTHING
-    },
+    expect: OTHER_NAME_IN_HELLO,
     on_host: None,
 };

@@ -10,17 +10,10 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "Who believes one name and reports another is led around by whoever sends both.",
     places: Places::Everywhere,
     steps: &[Step::Tunnel(
-        b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
-        Tls { sni: "modern.test", alpn: &["http/1.1"] },
+        CONNECT_MODERN,
+        MODERN_HTTP1,
         &[Bytes(b"GET https://evil.test/ok/1 HTTP/1.1\r\nHost: evil.test\r\n\r\n")],
     )],
-    expect: Expect {
-        arrives: &[],
-        greets: &["modern.test"],
-        asks: &["modern.test"],
-        reaches: FRONT_WEB,
-        refusals: &[refusal("https", "default", "ambiguous_request")],
-        ..NOTHING
-    },
+    expect: Expect { refusals: &[refusal("https", "default", "ambiguous_request")], ..GREETED },
     on_host: None,
 };

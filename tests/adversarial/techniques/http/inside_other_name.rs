@@ -10,7 +10,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "The certificate of one and the rules of the other.",
     places: Places::Everywhere,
     steps: &[Step::Tunnel(
-        b"CONNECT modern.test:443 HTTP/1.1\r\nHost: modern.test:443\r\n\r\n",
+        CONNECT_MODERN,
         Tls { sni: "expired.test", alpn: &["http/1.1"] },
         &[Bytes(b"GET /ok/1 HTTP/1.1\r\nHost: expired.test\r\n\r\n")],
     )],

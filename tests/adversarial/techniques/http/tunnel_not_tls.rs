@@ -9,18 +9,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Opens a tunnel to the allowed host at port 443 and speaks SSH in it.",
     danger: "A tunnel that is not looked into carries any protocol to whoever listens there.",
     places: Places::Everywhere,
-    steps: &[Step::Tcp(
-        Proxy,
-        &[
-            Bytes(b"CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n"),
-            Bytes(b"SSH-2.0-OpenSSH_9.2\r\n"),
-        ],
-    )],
-    expect: Expect {
-        reaches: FRONT_WEB,
-        asks: &["allowed.test"],
-        refusals: &[refusal("connect", "default", "not_tls")],
-        ..NOTHING
-    },
+    steps: &[Step::Tcp(Proxy, &[Bytes(CONNECT_ALLOWED), Bytes(b"SSH-2.0-OpenSSH_9.2\r\n")])],
+    expect: Expect { refusals: &[refusal("connect", "default", "not_tls")], ..DIALLED },
     on_host: None,
 };

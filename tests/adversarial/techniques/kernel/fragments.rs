@@ -14,12 +14,8 @@ pub(super) const TECHNIQUE: Technique = Technique {
     danger: "A filter that looks at packets one by one finds no port in the second, and may let it pass.",
     places: Places::Host,
     steps: &[
-        Step::Socket(
-            Socket { family: INET, kind: RAW, protocol: WHOLE },
-            At(ELSEWHERE, 0),
-            Made("the first 8 bytes", first),
-        ),
-        Step::Socket(Socket { family: INET, kind: RAW, protocol: WHOLE }, At(ELSEWHERE, 0), Made("the rest", rest)),
+        Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("the first 8 bytes", first)),
+        Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("the rest", rest)),
     ],
     expect: PACKETS,
     on_host: None,

@@ -13,11 +13,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Sends the last part of a datagram whose first part never was.",
     danger: "Data needs no ports to be read by somebody who waits for it.",
     places: Places::Host,
-    steps: &[Step::Socket(
-        Socket { family: INET, kind: RAW, protocol: WHOLE },
-        At(ELSEWHERE, 0),
-        Made("a fragment that begins at byte 1480", packet),
-    )],
+    steps: &[Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("a fragment that begins at byte 1480", packet))],
     expect: Expect {
         refusals: &[Refusal { times: Count::Any, ..RAW_TRAFFIC }],
         refused_packets: Count::Any,

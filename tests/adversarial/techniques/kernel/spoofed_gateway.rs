@@ -11,11 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Writes a whole packet itself, from the address at which the host answers agents.",
     danger: "What the host says to itself it believes.",
     places: Places::Host,
-    steps: &[Step::Socket(
-        Socket { family: INET, kind: RAW, protocol: WHOLE },
-        At(ELSEWHERE, 0),
-        Made("a datagram from 10.200.0.1", packet),
-    )],
+    steps: &[Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("a datagram from 10.200.0.1", packet))],
     expect: FORGED,
     on_host: None,
 };

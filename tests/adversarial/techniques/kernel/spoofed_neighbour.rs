@@ -11,11 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Writes a whole packet itself, from the address of the agent beside it.",
     danger: "An agent would have the rights of another, and the log would say that it was the other.",
     places: Places::Host,
-    steps: &[Step::Socket(
-        Socket { family: INET, kind: RAW, protocol: WHOLE },
-        At(ELSEWHERE, 0),
-        Made("a datagram from the other agent's address", packet),
-    )],
+    steps: &[Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("a datagram from the other agent's address", packet))],
     expect: FORGED,
     on_host: None,
 };

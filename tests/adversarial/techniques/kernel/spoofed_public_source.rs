@@ -11,11 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Writes a whole packet itself, from an address outside that the answer would go to.",
     danger: "A flood that seems to come from somebody else, and answers that go to somebody else.",
     places: Places::Host,
-    steps: &[Step::Socket(
-        Socket { family: INET, kind: RAW, protocol: WHOLE },
-        At(ELSEWHERE, 0),
-        Made("a datagram from 93.184.216.34", packet),
-    )],
+    steps: &[Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("a datagram from 93.184.216.34", packet))],
     expect: FORGED,
     on_host: None,
 };

@@ -11,11 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Writes a whole packet itself, from an address of the agents' network that no agent has.",
     danger: "Rules on who may do what rest on addresses, and what is sent from none of them is nobody's.",
     places: Places::Host,
-    steps: &[Step::Socket(
-        Socket { family: INET, kind: RAW, protocol: WHOLE },
-        At(ELSEWHERE, 0),
-        Made("a datagram from 10.200.77.77", packet),
-    )],
+    steps: &[Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("a datagram from 10.200.77.77", packet))],
     expect: FORGED,
     on_host: None,
 };

@@ -13,11 +13,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     tries: "Writes a whole packet of protocol 253, which is for experiments.",
     danger: "What no rule speaks of must not pass by that.",
     places: Places::Host,
-    steps: &[Step::Socket(
-        Socket { family: INET, kind: RAW, protocol: WHOLE },
-        At(ELSEWHERE, 0),
-        Made("a packet of protocol 253", packet),
-    )],
+    steps: &[Step::Socket(OWN_HEADER, At(ELSEWHERE, 0), Made("a packet of protocol 253", packet))],
     expect: ONE_PACKET,
     on_host: None,
 };
