@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 
+use outcall_schema::artifact::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::run::Options;
@@ -42,6 +43,8 @@ pub struct Around {
     pub key: PathBuf,
     /// The directory with the secrets.
     pub secrets: PathBuf,
+    /// The digests of the key and of the secret in its directory, by which they are known wherever they are found.
+    pub digests: [Digest; 2],
 }
 
 impl Around {
@@ -62,16 +65,24 @@ impl Around {
         DirBuilder::new().mode(0o700).create(&secrets).map_err(cannot)?;
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o600).open(secrets.join(SECRET)).map_err(cannot)?;
-        file.write_all(canary()?.as_bytes()).map_err(cannot)?;
+        let secret = canary()?;
+        file.write_all(secret.as_bytes()).map_err(cannot)?;
+        let key = fs::read(authority.join("ca.key")).map_err(cannot)?;
         Ok(Around {
             operator: work.join("host.sock"),
             agents: work.join("agent.sock"),
             trap: work.join("trap.sock"),
             hidden: format!("outcall-verify-{}", digits()?),
             certificate: authority.join("ca.crt"),
+            digests: [Digest::of(&key), Digest::of(secret.as_bytes())],
             key: authority.join("ca.key"),
             secrets,
         })
+    }
+
+    /// Whether this is the key or the secret as it stands in its file. Those of other runs on the machine are not meant.
+    pub fn is_kept(&self, text: &[u8]) -> bool {
+        self.digests.contains(&Digest::of(text))
     }
 
     /// As one word for a command line.

@@ -123,6 +123,7 @@ fn outside(act: Act) -> String {
         Act::Rules(from, to) => format!("the rules are loaded with `{to}` in the place of `{from}`"),
         Act::RulesAgain => "the rules are loaded as they were".to_owned(),
         Act::Wait(milliseconds) => format!("{milliseconds} ms pass"),
+        Act::Begin => "another sandbox is started, whose command sends datagrams to `93.184.216.35:7000`".to_owned(),
         Act::Attach => {
             "another namespace is attached as the same agent, which sends datagrams to `93.184.216.35:7000` from its first instruction on".to_owned()
         }

@@ -69,6 +69,7 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
             unshare(UnshareFlags::NEWNET)?;
             inside::race()
         }
+        ["sending"] => inside::race(),
         ["forward"] => {
             for file in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
                 std::fs::write(format!("/proc/sys/net/{file}"), "1").map_err(|error| format!("{file}: {error}"))?;

@@ -22,6 +22,8 @@ use crate::world::{World, enter, zone};
 pub(crate) const PLACES: [&str; 2] = ["10.200.0.1:8080", "10.200.0.1:53"];
 /// The address of the gateway, at which the host answers agents.
 pub(crate) const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
+/// The address of the agent that tries: the first that is attached.
+pub(crate) const AGENT_V4: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 2);
 /// The addresses of the other agent: the second that is attached.
 pub(crate) const NEIGHBOUR_V4: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 3);
 /// The same, IPv6.
@@ -65,6 +67,12 @@ struct Loaded {
     artifacts: PathBuf,
     work: PathBuf,
     mutation: Option<&'static Mutation>,
+}
+
+/// The hardware address that an agent gets with its address.
+pub(crate) fn hardware(agent: Ipv4Addr) -> [u8; 6] {
+    let [a, b, c, d] = agent.octets();
+    [0x02, 0x6f, a, b, c, d]
 }
 
 impl Host {
@@ -159,6 +167,8 @@ impl Host {
                 let _ = racing.wait();
                 let_go
             }
+            // A host has no sandboxes of its own.
+            Act::Begin => Ok(()),
             Act::Wait(milliseconds) => {
                 std::thread::sleep(Duration::from_millis(milliseconds));
                 Ok(())

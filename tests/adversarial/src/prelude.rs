@@ -150,16 +150,3 @@ pub fn post_body(codings: &[&str], body: &[u8]) -> Vec<u8> {
         format!("POST http://bodies.test/ HTTP/1.1\r\nHost: bodies.test\r\n{codings}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
-
-/// A tunnel to the site whose TLS passes unseen, as far as the proxy's answer says that there is one.
-///
-/// # Errors
-/// When there is none.
-pub fn tunnel_to_allowed(inside: &Inside) -> std::io::Result<std::net::TcpStream> {
-    use std::io::{Read, Write};
-    let mut stream = inside.connect(inside.proxy())?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(3)))?;
-    stream.write_all(CONNECT_ALLOWED)?;
-    stream.read_exact(&mut [0; b"HTTP/1.1 200".len()])?;
-    Ok(stream)
-}

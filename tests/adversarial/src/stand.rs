@@ -1,5 +1,6 @@
 //! Where the agent stands: a real sandbox in the world, with its log and its kernel's counters.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ use crate::world::{World, enter, zone};
 const SANDBOX: [&str; 2] = ["127.0.0.1:61080", "127.0.0.1:53"];
 /// How many names under a wildcard an agent may ask for in a minute: few, so that it is soon seen that it is few.
 pub(crate) const DNS_BUDGET: &str = "16";
+/// How long the command of another sandbox goes on.
+const MORE: Duration = Duration::from_millis(100);
 /// How long one technique may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -44,6 +47,14 @@ pub(crate) struct Stand {
     log: Log,
     guard: Option<u32>,
     stderr: PathBuf,
+    second: Second,
+}
+
+/// How another sandbox is started, where the agent is in one; elsewhere what would be its command.
+#[derive(Debug)]
+struct Second {
+    line: Vec<OsString>,
+    log: PathBuf,
 }
 
 /// The audit log, as far as it was read.
@@ -63,16 +74,28 @@ impl Stand {
         let said = File::create(&stderr).map_err(|error| format!("cannot write a file: {error}"))?;
         let around = Around::make(options, work)?;
         let traps = Traps::set(options, &world, &around)?;
+        let sandbox = |socket: &Path, log: &Path| {
+            let mut line = vec![options.outcall.clone().into_os_string()];
+            let mut option = |name: &str, value: &OsStr| line.extend([name.into(), value.to_owned()]);
+            option("--socket", socket.as_os_str());
+            option("run", "--quiet".as_ref());
+            option("--name", AGENT.as_ref());
+            option("--artifacts", artifacts.as_os_str());
+            option("--log", log.as_os_str());
+            option("--upstream-ca", authority.as_os_str());
+            option("--dns-upstream", zone::DNS_V4.to_string().as_ref());
+            option("--dns-budget-names", DNS_BUDGET.as_ref());
+            option("--ca-cert", around.certificate.as_os_str());
+            option("--ca-key", around.key.as_os_str());
+            option("--secrets", around.secrets.as_os_str());
+            option("--secret", format!("{SECRET}-in-a-variable=env:{VARIABLE}").as_ref());
+            line.push("--".into());
+            line
+        };
         let (mut command, host) = match options.place {
             Place::Sandbox => {
                 let mut command = world.on_host(&options.helper);
-                command.arg(&options.outcall).arg("--socket").arg(&around.operator);
-                command.args(["run", "--quiet", "--name", AGENT, "--artifacts"]).arg(artifacts);
-                command.arg("--log").arg(&log).arg("--upstream-ca").arg(&authority);
-                command.args(["--dns-upstream", &zone::DNS_V4.to_string(), "--dns-budget-names", DNS_BUDGET]);
-                command.arg("--ca-cert").arg(&around.certificate).arg("--ca-key").arg(&around.key);
-                command.arg("--secrets").arg(&around.secrets).env(VARIABLE, canary()?);
-                command.arg("--secret").arg(format!("{SECRET}-in-a-variable=env:{VARIABLE}")).arg("--");
+                command.args(sandbox(&around.operator, &log)).env(VARIABLE, canary()?);
                 command.args(options.helper.line("agent")).args(SANDBOX);
                 (command, None)
             }
@@ -89,6 +112,14 @@ impl Stand {
                 (command, None)
             }
         };
+        let second = Second { log: work.join("second.jsonl"), line: options.helper.line("sending") };
+        let second = match options.place {
+            Place::Sandbox => {
+                let line = [sandbox(&work.join("second.sock"), &second.log), second.line].concat();
+                Second { line, ..second }
+            }
+            Place::Host | Place::Unguarded => second,
+        };
         let door = (options.place == Place::Unguarded).then(|| open_door(options, &world)).transpose()?;
         command.arg(around.word()?).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
         let mut agent = command.spawn().map_err(|error| format!("the agent does not start: {error}"))?;
@@ -97,7 +128,7 @@ impl Stand {
         let log = Log { path: log, at: 0, records: Vec::new() };
         let (helper, place) = (options.helper.clone(), options.place);
         let mut stand =
-            Stand { agent, orders, host, door, traps, world, helper, place, answers, log, guard: None, stderr };
+            Stand { agent, orders, host, door, traps, world, helper, place, answers, log, guard: None, stderr, second };
         // A first word, so that everything stands.
         stand.order(0, 0, "")?;
         stand.guard = match place {
@@ -143,10 +174,32 @@ impl Stand {
         match (&mut self.host, act) {
             (_, Act::Wait(milliseconds)) => std::thread::sleep(Duration::from_millis(milliseconds)),
             (Some(host), act) => host.act(act, &self.world)?,
+            (None, Act::Begin) => self.begin()?,
             // Where there is no daemon nothing is done to it.
             (None, _) => {}
         }
         Ok(())
+    }
+
+    /// Starts another sandbox, whose command sends from its first instruction on, and lets it end. What its log says is said of
+    /// this technique.
+    fn begin(&mut self) -> Result<(), String> {
+        let mut command = self.world.on_host(&self.helper);
+        command.args(&self.second.line).env(VARIABLE, canary()?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().map_err(|error| format!("another sandbox does not start: {error}"))?;
+        let said = lines(process.stdout.take().ok_or("no standard output")?);
+        let began = said.recv_timeout(PATIENCE).map_err(|_| "another sandbox does not start".to_owned());
+        // It has been sending for as long as it took to say so, and goes on for a moment.
+        std::thread::sleep(MORE);
+        drop(process.stdin.take());
+        end(&mut process);
+        let mut log = Log { path: self.second.log.clone(), at: 0, records: Vec::new() };
+        if self.place == Place::Sandbox {
+            log.read()?;
+        }
+        self.log.records.extend(log.records);
+        began.map(drop)
     }
 
     fn order(&mut self, number: u16, from: usize, id: &str) -> Result<Said, String> {
@@ -224,16 +277,21 @@ impl Drop for Stand {
     fn drop(&mut self) {
         // The end of its standard input ends the agent, and with it everything around it.
         drop(self.orders.take());
-        let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until {
-            if matches!(self.agent.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.agent.kill();
-        let _ = self.agent.wait();
+        end(&mut self.agent);
     }
+}
+
+/// Waits for a process that was told to end, and no longer than it may take.
+fn end(process: &mut Child) {
+    let until = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < until {
+        if matches!(process.try_wait(), Ok(Some(_)) | Err(_)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = process.kill();
+    let _ = process.wait();
 }
 
 /// The open door, which ends with its standard input.

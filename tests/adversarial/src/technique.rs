@@ -150,6 +150,8 @@ pub enum Act {
     RulesAgain,
     /// Time passes, in milliseconds.
     Wait(u64),
+    /// Another sandbox is started, whose command sends from its first instruction on.
+    Begin,
     /// Another namespace of the same agent is attached, in which something sends from its first instruction on.
     Attach,
 }

@@ -148,7 +148,9 @@ fn of(step: &Step) -> Vec<Need> {
 fn text(step: &Step) -> String {
     let say = |says: &[Say]| says.iter().flat_map(Say::bytes).collect::<Vec<u8>>();
     let bytes = match step {
-        Step::Ask(..) | Step::Do(..) | Step::Outside(..) => Vec::new(),
+        // What is done in code says in words for whom.
+        Step::Do(words, _) => words.as_bytes().to_vec(),
+        Step::Ask(..) | Step::Outside(..) => Vec::new(),
         Step::Tcp(_, said) | Step::Keep(_, said) | Step::Again(said) => say(said),
         Step::Tls(_, names, said) => [names.sni.as_bytes(), b" ", &say(said)].concat(),
         Step::Tunnel(head, names, said) => [head, b" ".as_slice(), names.sni.as_bytes(), b" ", &say(said)].concat(),

@@ -1,9 +1,11 @@
 //! What an agent finds on the machine it is on: sockets, files and processes.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::{ANSWER, Inside};
 use crate::around::shows_secret;
@@ -61,6 +63,25 @@ pub fn processes() -> io::Result<Vec<PathBuf>> {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.bytes().all(|it| it.is_ascii_digit()))
     };
     Ok(std::fs::read_dir("/proc")?.flatten().map(|entry| entry.path()).filter(is_number).collect())
+}
+
+/// Looks at the ordinary files in a directory and below it for as long as there is time, those of the directories nearest to it
+/// first. Links are not followed, and what the kernel makes up is left out.
+pub fn visit(place: &Path, until: Instant, look: &mut dyn FnMut(&Path)) {
+    let mut left = VecDeque::from([place.to_owned()]);
+    while let Some(directory) = left.pop_front() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            if Instant::now() > until {
+                return;
+            }
+            let made_up = ["proc", "sys"].iter().any(|name| entry.file_name() == *name);
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !made_up => left.push_back(entry.path()),
+                Ok(kind) if kind.is_file() => look(&entry.path()),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// The ordinary files in a directory and below it, links not followed.

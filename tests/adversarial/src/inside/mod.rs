@@ -4,6 +4,7 @@
 pub(crate) mod guest;
 pub mod local;
 mod steps;
+pub(crate) mod ticket;
 mod tls;
 
 use std::cell::RefCell;

@@ -77,13 +77,8 @@ pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
 }
 
 fn tunnel(inside: &Inside, head: &[u8], names: &Tls, say: &[Say]) -> Result<String, Trouble> {
-    let mut socket = inside.connect(inside.proxy())?;
-    socket.write_all(&guest::authorised(head.to_vec()))?;
-    let answer = hear(&mut &socket, &socket)?;
-    if !answer.starts_with(b"HTTP/1.1 2") && !answer.starts_with(b"HTTP/1.0 2") {
-        return Ok(format!("no tunnel: {}", first_line(&answer)));
-    }
-    let mut stream = tls::client(socket.try_clone()?, names)?;
+    let mut stream = inside.greet(head, names)?;
+    let socket = stream.sock.try_clone()?;
     converse(inside, &mut stream, &socket, say, &std::convert::identity)
 }
 
@@ -120,7 +115,7 @@ fn converse<S: Read + Write>(
     Ok(first_line(&last))
 }
 
-fn first_line(answer: &[u8]) -> String {
+pub(super) fn first_line(answer: &[u8]) -> String {
     let line = answer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
     line.iter().take(80).map(|byte| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '?' }).collect()
 }

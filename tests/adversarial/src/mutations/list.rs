@@ -47,7 +47,14 @@ pub const MUTATIONS: &[Mutation] = &[
         changes: &[Change::Ruleset(REFUSE, "\tchain refuse {\n\t\tmeta l4proto udp accept\n")],
         places: BOTH,
         tried: Tried::Named,
-        must_fail: &["udp-datagram", "udp-datagram-ipv6", "quic-port", "ntp-datagram", "dns-over-quic"],
+        must_fail: &[
+            "udp-datagram",
+            "udp-datagram-ipv6",
+            "quic-port",
+            "ntp-datagram",
+            "dns-over-quic",
+            "sending-in-sandbox",
+        ],
     },
     Mutation {
         id: "icmp-let-through",

@@ -71,6 +71,8 @@ pub const UNSHOWN: &[(&str, &str)] = &[
     ("spoofed-public-source", "As for `spoofed-source`."),
     ("neighbour-ipv4", "As for `spoofed-source`; beside the table, the ports of the bridge are isolated."),
     ("neighbour-ipv6", "As for `neighbour-ipv4`."),
+    ("neighbour-link-local", "As for `neighbour-ipv4`."),
+    ("spoofed-hardware", "As for `spoofed-source`."),
     (
         "last-fragment",
         "The kernel keeps it until the rest comes, which never does: it puts fragments together before any ruleset sees them.",

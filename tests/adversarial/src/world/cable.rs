@@ -79,6 +79,30 @@ pub(super) fn host_end() -> io::Result<()> {
     Ok(())
 }
 
+/// The number of a network device in this namespace.
+///
+/// # Errors
+/// When there is none of this name.
+pub(crate) fn index(name: &str) -> io::Result<u32> {
+    Route::open()?.index(name)
+}
+
+/// Gives a network device in this namespace another hardware address.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn set_hardware(name: &str, address: [u8; 6]) -> io::Result<()> {
+    let route = Route::open()?;
+    let mut message = link(route.index(name)?, 0);
+    // `IFLA_ADDRESS`
+    attribute(&mut message, 1, &address);
+    // Of the flags none is changed.
+    if let Some(mask) = message.get_mut(12..16) {
+        mask.fill(0);
+    }
+    route.send(NEW_LINK, 0, &message)
+}
+
 impl Route {
     fn open() -> io::Result<Route> {
         // No protocol is the first one, NETLINK_ROUTE.

@@ -5,7 +5,7 @@
 //! the packets the kernel saw, the names its DNS server was asked, and the bytes its servers were sent. The namespaces
 //! have no name and belong to the process that made them: when it ends, whatever the reason, they are gone.
 
-mod cable;
+pub(crate) mod cable;
 pub mod certificates;
 pub mod dns;
 pub mod event;

@@ -4,6 +4,8 @@ use crate::technique::Technique;
 
 mod abstract_socket;
 mod authority_key;
+mod descriptors_of_others;
+mod files_everywhere;
 mod host_socket;
 mod identity_by_credentials;
 mod identity_by_header;
@@ -35,6 +37,8 @@ mod well_known_sockets;
 pub(crate) const TECHNIQUES: &[&Technique] = &[
     &abstract_socket::TECHNIQUE,
     &authority_key::TECHNIQUE,
+    &descriptors_of_others::TECHNIQUE,
+    &files_everywhere::TECHNIQUE,
     &host_socket::TECHNIQUE,
     &identity_by_credentials::TECHNIQUE,
     &identity_by_header::TECHNIQUE,

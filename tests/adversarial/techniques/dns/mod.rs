@@ -19,6 +19,7 @@ mod dns_over_quic;
 mod dns_over_tls;
 mod dot_in_label;
 mod edns_version;
+mod embedded_resolver;
 mod escape_in_label;
 mod false_punycode;
 mod flood_of_questions;
@@ -97,6 +98,7 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &dns_over_tls::TECHNIQUE,
     &dot_in_label::TECHNIQUE,
     &edns_version::TECHNIQUE,
+    &embedded_resolver::TECHNIQUE,
     &escape_in_label::TECHNIQUE,
     &false_punycode::TECHNIQUE,
     &flood_of_questions::TECHNIQUE,

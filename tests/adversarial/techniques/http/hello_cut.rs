@@ -16,7 +16,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
 
 fn cut(inside: &Inside) -> std::io::Result<()> {
     use std::io::{Read, Write};
-    let mut stream = tunnel_to_allowed(inside)?;
+    let mut stream = inside.tunnel(CONNECT_ALLOWED)?;
     let hello = hello::hello(&[hello::named("allowed.test")]);
     stream.write_all(hello.get(..hello.len() / 2).unwrap_or_default())?;
     stream.shutdown(std::net::Shutdown::Write)?;

@@ -16,7 +16,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
 
 fn pieces(inside: &Inside) -> std::io::Result<()> {
     use std::io::{Read, Write};
-    let mut stream = tunnel_to_allowed(inside)?;
+    let mut stream = inside.tunnel(CONNECT_ALLOWED)?;
     let hello = hello::hello(&[hello::named("evil.test")]);
     let middle = hello.windows(4).position(|part| part == b"evil").unwrap_or(9) + 2;
     for piece in [0..3, 3..9, 9..middle, middle..hello.len()] {

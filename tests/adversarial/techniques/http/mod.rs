@@ -57,6 +57,7 @@ mod h2c_prior_knowledge;
 mod hello_address_as_name;
 mod hello_cut;
 mod hello_dotted_name;
+mod hello_dripped;
 mod hello_empty_name;
 mod hello_in_many_records;
 mod hello_in_pieces;
@@ -106,6 +107,8 @@ mod redirected_other_name;
 mod refused_host;
 mod request_after_refusal;
 mod signed_length;
+mod ticket_for_another_site;
+mod ticket_under_another_name;
 mod tunnel_address;
 mod tunnel_after_request;
 mod tunnel_in_hex;
@@ -189,6 +192,7 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &hello_address_as_name::TECHNIQUE,
     &hello_cut::TECHNIQUE,
     &hello_dotted_name::TECHNIQUE,
+    &hello_dripped::TECHNIQUE,
     &hello_empty_name::TECHNIQUE,
     &hello_in_many_records::TECHNIQUE,
     &hello_in_pieces::TECHNIQUE,
@@ -238,6 +242,8 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &refused_host::TECHNIQUE,
     &request_after_refusal::TECHNIQUE,
     &signed_length::TECHNIQUE,
+    &ticket_for_another_site::TECHNIQUE,
+    &ticket_under_another_name::TECHNIQUE,
     &tunnel_address::TECHNIQUE,
     &tunnel_after_request::TECHNIQUE,
     &tunnel_in_hex::TECHNIQUE,

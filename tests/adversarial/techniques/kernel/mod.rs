@@ -3,6 +3,7 @@
 use crate::technique::Technique;
 
 mod bluetooth_socket;
+mod bound_to_device;
 mod can_socket;
 mod crypto_socket;
 mod daemon_killed;
@@ -35,6 +36,7 @@ mod multicast_ipv6;
 mod nat64_address;
 mod neighbour_ipv4;
 mod neighbour_ipv6;
+mod neighbour_link_local;
 mod ntp_datagram;
 mod own_namespace;
 mod own_tables;
@@ -46,8 +48,11 @@ mod rds_socket;
 mod resolver_other_port;
 mod sctp;
 mod sending_at_start;
+mod sending_in_sandbox;
 mod six_to_four_address;
+mod socket_mark;
 mod spoofed_gateway;
+mod spoofed_hardware;
 mod spoofed_neighbour;
 mod spoofed_public_source;
 mod spoofed_source;
@@ -66,6 +71,7 @@ mod xdp_socket;
 
 pub(crate) const TECHNIQUES: &[&Technique] = &[
     &bluetooth_socket::TECHNIQUE,
+    &bound_to_device::TECHNIQUE,
     &can_socket::TECHNIQUE,
     &crypto_socket::TECHNIQUE,
     &daemon_killed::TECHNIQUE,
@@ -98,6 +104,7 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &nat64_address::TECHNIQUE,
     &neighbour_ipv4::TECHNIQUE,
     &neighbour_ipv6::TECHNIQUE,
+    &neighbour_link_local::TECHNIQUE,
     &ntp_datagram::TECHNIQUE,
     &own_namespace::TECHNIQUE,
     &own_tables::TECHNIQUE,
@@ -109,8 +116,11 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &resolver_other_port::TECHNIQUE,
     &sctp::TECHNIQUE,
     &sending_at_start::TECHNIQUE,
+    &sending_in_sandbox::TECHNIQUE,
     &six_to_four_address::TECHNIQUE,
+    &socket_mark::TECHNIQUE,
     &spoofed_gateway::TECHNIQUE,
+    &spoofed_hardware::TECHNIQUE,
     &spoofed_neighbour::TECHNIQUE,
     &spoofed_public_source::TECHNIQUE,
     &spoofed_source::TECHNIQUE,
