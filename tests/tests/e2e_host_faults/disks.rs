@@ -3,7 +3,7 @@
 use outcall_tests::fixtures::disk::Disk;
 use outcall_tests::fixtures::host::{Agent, Host};
 
-use super::{check_closed, check_does_not_start, eventually, policy, refused_by, served, stop};
+use super::{check_closed, check_does_not_start, check_served, eventually, policy, refused_by, stop};
 
 /// A host whose state is on a disk of its own, under policy `a`, with an agent.
 fn host(options: &str) -> Option<(Host, Disk, Agent)> {
@@ -60,7 +60,7 @@ fn a_full_disk_leaves_the_policy_and_the_agents_as_they_are() {
     host.ended();
     host.start();
     assert_eq!(refused_by(&host, &agent), "a-no");
-    assert!(served(&host, &agent));
+    check_served(&host, &agent);
     // An agent that cannot be remembered is none: nothing of it is left.
     let other = Agent::new(&host, "other");
     let namespace = format!("/proc/{}/ns/net", other.pid());
@@ -82,7 +82,7 @@ fn a_full_disk_leaves_the_policy_and_the_agents_as_they_are() {
     disk.free();
     eventually("it is forgotten", || !kept().contains("worker-1"));
     host.plug(&other);
-    assert!(served(&host, &other));
+    check_served(&host, &other);
     assert_eq!(load(&host, "b").status, 0);
     assert_eq!(refused_by(&host, &other), "b-no");
 }
@@ -95,7 +95,7 @@ fn a_disk_that_may_only_be_read_changes_nothing_and_everything_in_force_goes_on(
         let failed = load(&host, "b");
         assert!(failed.status == 1 && failed.stderr.contains("Read-only file system"), "{failed}");
         assert_eq!(refused_by(&host, &agent), "a-no");
-        assert!(served(&host, &agent));
+        check_served(&host, &agent);
         let other = Agent::new(&host, "other");
         let attached = host.outcall(&["netns", "attach", &format!("/proc/{}/ns/net", other.pid()), "--name", "other"]);
         assert!(attached.status == 1 && attached.stderr.contains("Read-only file system"), "{attached}");
@@ -125,7 +125,7 @@ fn a_state_directory_that_is_gone_is_said_and_begun_anew_at_the_next_start() {
     let attached = host.outcall(&["netns", "attach", &format!("/proc/{}/ns/net", other.pid()), "--name", "other"]);
     assert!(attached.status == 1 && attached.stderr.contains("cannot remember the agents"), "{attached}");
     assert!(host.outcall(&["netns", "list"]).stdout.contains("worker"));
-    assert!(served(&host, &agent));
+    check_served(&host, &agent);
     // The agents are forgotten with it: they are closed, and can be attached again.
     stop(&mut host);
     host.start();

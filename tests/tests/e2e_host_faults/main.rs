@@ -13,6 +13,7 @@ mod sockets;
 use std::time::{Duration, Instant};
 
 use outcall_tests::fixtures::host::{Agent, Host};
+use outcall_tests::fixtures::outcall::Ran;
 
 /// Two policies that let the same pass, and whose refusals tell which of them it was.
 fn policy(name: &str) -> String {
@@ -39,9 +40,21 @@ fn refused_by(host: &Host, agent: &Agent) -> String {
     reason.unwrap_or_else(|| panic!("{ran}\n{}", host.said())).trim().to_owned()
 }
 
+/// The agent's request for what both policies allow.
+fn asked(host: &Host, agent: &Agent) -> Ran {
+    host.agent_sh(agent, "curl -sS --max-time 20 http://allowed.test/yes")
+}
+
 /// Whether the agent gets what both policies allow.
 fn served(host: &Host, agent: &Agent) -> bool {
-    host.agent_sh(agent, "curl -sS --max-time 10 http://allowed.test/yes").stdout.contains("saw GET")
+    asked(host, agent).stdout.contains("saw GET")
+}
+
+/// Checks that the agent gets what both policies allow.
+#[track_caller]
+fn check_served(host: &Host, agent: &Agent) {
+    let ran = asked(host, agent);
+    assert!(ran.stdout.contains("saw GET"), "{ran}\n{}", host.said());
 }
 
 /// Whether nothing at all leaves for an agent.

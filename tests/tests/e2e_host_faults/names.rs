@@ -2,7 +2,7 @@
 
 use outcall_tests::fixtures::host::Host;
 
-use super::{check_closed, check_does_not_start, policy, served, stop};
+use super::{check_closed, check_does_not_start, check_served, policy, stop};
 
 /// The rules in the kernel that name a link.
 fn rules_about(host: &Host, link: &str) -> usize {
@@ -39,7 +39,7 @@ fn a_name_that_something_else_has_is_refused_and_what_has_it_is_left_alone() {
     host.set_options(&["--bridge", "spare"]);
     host.start();
     let agent = host.attach("worker");
-    assert!(served(&host, &agent));
+    check_served(&host, &agent);
     // Taken while it runs: it says so, and makes its own again once the name is free.
     host.sh("ip link del spare; ip link add spare type veth");
     let taken = host.outcall(&["bridge", "up"]);
@@ -93,5 +93,5 @@ fn a_port_that_another_process_listens_on_is_said_and_nothing_is_open() {
         other.wait().unwrap();
     }
     host.start();
-    assert!(served(&host, &agent));
+    check_served(&host, &agent);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use outcall_tests::fixtures::host::Host;
 
-use super::{eventually, policy, served};
+use super::{check_served, eventually, policy};
 
 /// Has each connection to the socket answered with this, after which it ends; or, with nothing to say, held open.
 fn serve(path: &Path, says: &'static [u8]) {
@@ -57,7 +57,7 @@ fn what_is_no_engine_is_said_and_everything_else_goes_on() {
         assert!(list.status == 1 && list.stderr.contains("Docker's engine"), "{name}: {list}");
         assert!(began.elapsed() < Duration::from_secs(12), "{name} took {:?}", began.elapsed());
         let agent = host.attach("plain");
-        assert!(served(&host, &agent), "{name}: {}", host.said());
+        check_served(&host, &agent);
         let ps = host.outcall(&["ps"]);
         assert!(ps.status == 0 && ps.stdout.contains("plain") && ps.stdout.contains("netns"), "{name}: {ps}");
         let said = host.said();
