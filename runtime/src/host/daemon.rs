@@ -44,7 +44,7 @@ use crate::secrets::{Secrets, Sources};
 use crate::shares::{Shares, workers};
 use crate::snapshot::{Snapshot, in_force};
 use crate::state::{Pending, StateDir, StateError};
-use crate::sys::{descriptors, filter, privilege};
+use crate::sys::{descriptors, filter, memory, privilege};
 
 /// How long what is still to be logged may take at the end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -354,6 +354,7 @@ impl Daemon {
         self.serve(listeners, &stopping, &mut serving)?;
         self.ready.store(true, Ordering::Release);
         self.manager.tell("READY=1");
+        blocking(memory::give_back).await?;
         let mut reload = signal(SignalKind::hangup()).map_err(system("take signals"))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(system("take signals"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(system("take signals"))?;
@@ -549,14 +550,17 @@ impl Daemon {
         let files: BTreeSet<&str> = manifest.rules.iter().map(|rule| rule.file.as_str()).collect();
         let notice = Notice::new("host", "policy_loaded", snapshot.digest());
         self.audit.note(&notice.with("replaced", replaced.digest()).with("rules", manifest.rules.len()));
-        Ok(Loaded {
+        let loaded = Loaded {
             files_loaded: files.len(),
             rules_loaded: manifest.rules.len(),
             warnings,
             policy_digest: snapshot.digest().to_owned(),
             replaced_digest: replaced.digest().to_owned(),
             connections_cut,
-        })
+        };
+        drop((snapshot, replaced));
+        blocking(memory::give_back).await?;
+        Ok(loaded)
     }
 
     /// What still stands in the way of guarding agents.

@@ -7,6 +7,7 @@
 
 pub mod descriptors;
 pub mod filter;
+pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod peer;

@@ -1,9 +1,11 @@
 //! `manifest.json`: what belongs together, the rule table, and what the host must provide.
 
+use std::io::{self, BufWriter, Write};
+
 use serde::{Deserialize, Serialize};
 
 use super::ArtifactError;
-use super::digest::Digest;
+use super::digest::{Digest, Hasher};
 use crate::decision::{Action, RuleIndex};
 use crate::egress::Egress;
 use crate::layer::Layer;
@@ -265,16 +267,29 @@ impl Manifest {
 
     /// The manifest as bytes, with its policy digest computed and filled in.
     pub fn to_bytes(&mut self) -> Vec<u8> {
-        self.policy_digest = String::new();
-        self.policy_digest = Digest::of(&self.render()).to_string();
-        self.render()
+        // Nothing in these types can fail to serialise: there are no maps with other keys than strings.
+        self.policy_digest = self.computed().map(|digest| digest.to_string()).unwrap_or_default();
+        let mut bytes = Vec::new();
+        match self.write(&mut bytes) {
+            Ok(()) => bytes,
+            Err(_) => Vec::new(),
+        }
     }
 
-    fn render(&self) -> Vec<u8> {
-        // Nothing in these types can fail to serialise: there are no maps with other keys than strings.
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+    /// The digest as it should be. The manifest of many rules has tens of MiB, so no second one is made for this.
+    fn computed(&mut self) -> io::Result<Digest> {
+        let said = std::mem::take(&mut self.policy_digest);
+        let mut hasher = BufWriter::new(Hasher::new());
+        let written = self.write(&mut hasher);
+        self.policy_digest = said;
+        written?;
+        Ok(hasher.into_inner()?.finish())
+    }
+
+    fn write(&self, mut to: impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut to, self)?;
+        to.write_all(b"\n")?;
+        to.flush()
     }
 
     /// Reads a manifest and checks its version and its policy digest.
@@ -292,12 +307,28 @@ impl Manifest {
         if head.version != VERSION {
             return Err(ArtifactError::Version { found: head.version, supported: VERSION });
         }
-        let manifest: Manifest = serde_json::from_slice(bytes)
+        let mut manifest: Manifest = serde_json::from_slice(bytes)
             .map_err(|_| ArtifactError::Invalid("manifest.json does not have the members of its format"))?;
-        let mut again = manifest.clone();
-        if again.to_bytes() != bytes || again.policy_digest != manifest.policy_digest {
+        let mut rest = Expected(bytes);
+        let as_read = manifest.write(BufWriter::new(&mut rest)).is_ok() && rest.0.is_empty();
+        let digest = manifest.computed().map_err(|_| ArtifactError::Digest)?;
+        if !as_read || digest.to_string() != manifest.policy_digest {
             return Err(ArtifactError::Digest);
         }
         Ok(manifest)
+    }
+}
+
+/// What is still to be written; anything else is an error.
+struct Expected<'a>(&'a [u8]);
+
+impl Write for Expected<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
