@@ -118,9 +118,11 @@ impl Refusals {
         };
         if let Some(frame) = packet.frame {
             let reason = if frame.forged { Reason::ForgedSource } else { Reason::AgentToAgent };
-            let record = Record::refusal(&snapshot, Layer::Network, &facts, None, reason);
-            let from = packet.from.filter(|_| frame.forged).map(|from| from.to_string());
-            self.audit.record(&from.iter().fold(record, |record, from| record.with("from", from)));
+            let mut record = Record::refusal(&snapshot, Layer::Network, &facts, None, reason);
+            if let Some(from) = packet.from.filter(|_| frame.forged) {
+                record = record.with("from", &from.to_string());
+            }
+            self.audit.record(&record);
             return;
         }
         let named = packet.address.zip(packet.port).and_then(|(address, port)| {

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// programs on a host use the first few numbers.
 pub const KERNEL_LOG_GROUP: u16 = 0x6f63;
 
+/// How many refusals of one kind the kernel tells a second, and at once after a quiet time.
+pub const KERNEL_LOG_RATE: u16 = 200;
+
 /// A place where the policy is asked, each knowing a different part of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

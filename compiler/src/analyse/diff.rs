@@ -249,14 +249,20 @@ impl Answers<'_> {
         }
     }
 
-    /// Whether the rule that decides on the connection is one that lets it pass unseen as well.
-    fn falls_back(&self) -> bool {
-        let rule = |at: usize| self.lists.get(at).and_then(|answer| answer.first()).and_then(|leaf| leaf.rule());
-        self.intercepted() && rule(2).is_some() && rule(2) == rule(0)
+    /// What becomes of TLS. It can go through unseen where the rule that decides on the connection lets it pass so as well.
+    fn inside(&self) -> Inside {
+        let first = |at: usize| self.lists.get(at).and_then(|answer| answer.first());
+        match (first(0), first(2).and_then(|leaf| leaf.rule())) {
+            (Some(leaf), unseen) if leaf.kind() == LeafKind::Intercept => match unseen {
+                Some(rule) if leaf.rule() == Some(rule) => Inside::SeenIfPossible,
+                _ => Inside::Seen,
+            },
+            _ => Inside::Unseen,
+        }
     }
 
     fn intercepted(&self) -> bool {
-        self.lists.first().and_then(|answer| answer.first()).is_some_and(|leaf| leaf.kind() == LeafKind::Intercept)
+        self.inside() != Inside::Unseen
     }
 }
 
@@ -281,22 +287,18 @@ pub(super) fn tail_stripped(entries: &[Entry]) -> Vec<Entry> {
     entries.iter().take(end.map_or(0, |end| end + 1)).copied().collect()
 }
 
-/// What becomes of TLS.
+/// What becomes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Terminated {
-    /// It is looked into.
-    intercepted: bool,
-    /// See [`Answers::falls_back`].
-    falls_back: bool,
+enum Inside {
+    /// Nothing is looked into.
+    Unseen,
+    /// TLS is looked into, and refused where it cannot be.
+    Seen,
+    /// TLS is looked into, and goes on as a tunnel where it cannot be.
+    SeenIfPossible,
 }
 
-fn treatment(
-    sides: &[Side<'_>; 2],
-    layer: Layer,
-    leaf: Option<Child>,
-    Terminated { intercepted, falls_back }: Terminated,
-    owed: &[Child],
-) -> Treatment {
+fn treatment(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, inside: Inside, owed: &[Child]) -> Treatment {
     let rule = |leaf: Child| sides.iter().find_map(|side| side.rule(leaf));
     let passes = leaf.is_some_and(Child::passes);
     let refused = Treatment {
@@ -316,7 +318,7 @@ fn treatment(
         }
     }
     let mode = match egress.mode {
-        _ if intercepted => EgressMode::Intercept,
+        _ if inside != Inside::Unseen => EgressMode::Intercept,
         // Not terminated: in `interception.bypass`.
         EgressMode::Intercept => EgressMode::Proxy,
         mode => mode,
@@ -326,7 +328,7 @@ fn treatment(
         mode,
         ports: egress.ports.iter().map(|range| (range.low, range.high)).collect(),
         private: egress.allow_private_ips,
-        falls_back,
+        falls_back: inside == Inside::SeenIfPossible,
         duties,
     }
 }
@@ -508,8 +510,8 @@ fn owed_only(layer: Layer) -> bool {
 fn treatment_key(sides: &[Side<'_>; 2], layer: Layer, leaf: Option<Child>, owed: &[Child]) -> String {
     match leaf {
         Some(leaf) => {
-            let terminated = Terminated { intercepted: leaf.kind() == LeafKind::Intercept, falls_back: false };
-            format!("{:?}", treatment(sides, layer, Some(leaf), terminated, &[]))
+            let inside = if leaf.kind() == LeafKind::Intercept { Inside::Seen } else { Inside::Unseen };
+            format!("{:?}", treatment(sides, layer, Some(leaf), inside, &[]))
         }
         None => owed
             .iter()
@@ -525,10 +527,8 @@ fn change(sides: &[Side<'_>; 2], layer: Layer, width: usize, outcome: &Outcome) 
     let [was, is] = [before, after].map(|lists| {
         let answers = Answers { lists };
         let owed = lists.last().map_or(&[][..], Vec::as_slice);
-        let tls = layer == Layer::Https;
-        let terminated =
-            Terminated { intercepted: tls && answers.intercepted(), falls_back: tls && answers.falls_back() };
-        treatment(sides, layer, answers.leaf(layer), terminated, owed)
+        let inside = if layer == Layer::Https { answers.inside() } else { Inside::Unseen };
+        treatment(sides, layer, answers.leaf(layer), inside, owed)
     });
     if owed_only(layer) && !(was.passes && is.passes) {
         return None;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use askama::Template;
 use outcall_schema::addr;
-use outcall_schema::layer::KERNEL_LOG_GROUP;
+use outcall_schema::layer::{KERNEL_LOG_GROUP, KERNEL_LOG_RATE};
 
 use crate::decide::kernel::{Conjunction, KernelPolicy, KernelRule, KernelVerdict, PROTOCOLS};
 use crate::decide::range;
@@ -22,6 +22,7 @@ struct Ruleset<'a> {
     metadata_v4: String,
     metadata_v6: String,
     log_group: u16,
+    log_rate: u16,
     literal_v4: String,
     literal_v6: String,
     agent_sets: Vec<AgentSet>,
@@ -70,6 +71,7 @@ pub(super) fn write(policy: &Policy, kernel: &KernelPolicy, agents: &[String]) -
         metadata_v4: listed(addr::METADATA_V4),
         metadata_v6: listed(addr::METADATA_V6),
         log_group: KERNEL_LOG_GROUP,
+        log_rate: KERNEL_LOG_RATE,
         literal_v4: ranges4(&kernel.literal_v4),
         literal_v6: ranges6(&kernel.literal_v6),
         agent_sets: agents

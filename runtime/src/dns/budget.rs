@@ -30,10 +30,9 @@ pub struct Budget {
     pub labels: usize,
 }
 
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget { names: 600, bytes: 16_384, labels: 10 }
-    }
+impl Budget {
+    /// What an agent has where the operator says nothing.
+    pub const DEFAULT: Budget = Budget { names: 600, bytes: 16_384, labels: 10 };
 }
 
 /// There is nothing left of the agent's budget for this name.

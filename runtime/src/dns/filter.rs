@@ -15,6 +15,7 @@ use outcall_schema::layer::Layer;
 use outcall_schema::reason::Reason;
 
 use super::answer::{Answer, Visible};
+use super::cache::Key;
 use super::judge::{Allowed, Judgement, Refusal, facts, judge};
 use super::message::{Carrier, Malformed, Query, Reply, Stored, refusal_soa, type_name};
 use super::resolver::Resolver;
@@ -182,10 +183,9 @@ impl Filter {
 
     /// Fetches, tells the hook, answers.
     async fn wait(&self, asked: Asked, allowed: Allowed, known: Option<Arc<Answer>>, carrier: Carrier) -> Vec<u8> {
-        let key = (Arc::clone(&asked.name), asked.query.rtype);
         let outcome = match known {
             Some(answer) => Ok(answer),
-            None => self.resolver.fetch(&key).await,
+            None => self.resolver.fetch(&asked.key()).await,
         };
         let answer = match outcome {
             Ok(answer) => answer,
@@ -214,6 +214,13 @@ struct Asked {
     agent: Arc<str>,
     query: Query,
     name: Arc<str>,
+}
+
+impl Asked {
+    /// What its answer is kept by.
+    fn key(&self) -> Key {
+        (Arc::clone(&self.name), self.query.rtype)
+    }
 }
 
 impl serve::Answer for Filter {
@@ -262,10 +269,9 @@ impl Filter {
             Judgement::NoSuchType(refusal) => return self.refuse(&asked, refusal, Rcode::NOERROR, carrier),
             Judgement::NoRecord(refusal) => return self.refuse(&asked, refusal, Rcode::REFUSED, carrier),
         };
-        let known = self.resolver.cached(&(Arc::clone(&asked.name), asked.query.rtype));
-        if known.is_none()
-            && self.resolver.charge(&asked.snapshot, agent, &(Arc::clone(&asked.name), asked.query.rtype)).is_err()
-        {
+        let key = asked.key();
+        let known = self.resolver.cached(&key);
+        if known.is_none() && self.resolver.charge(&asked.snapshot, agent, &key).is_err() {
             let refusal = Refusal { rule: Some(allowed.rule), reason: Reason::DnsBudgetSpent };
             // The name may well exist, and may be asked for again: nobody is to remember that it does not.
             return self.refuse(&asked, refusal, Rcode::REFUSED, carrier);

@@ -110,7 +110,7 @@ impl Resolver {
                 flights: Mutex::default(),
                 slots: Arc::new(Semaphore::new(FLIGHTS_MAX)),
             }),
-            purses: Arc::new(Purses::new(Some(Budget::default()))),
+            purses: Arc::new(Purses::new(Some(Budget::DEFAULT))),
         }
     }
 
@@ -157,7 +157,9 @@ impl Resolver {
         };
         let key = (name.into(), rtype);
         let refused = |Spent| ResolveError::Refused { rule: Some(allowed.rule), reason: Reason::DnsBudgetSpent };
-        self.charge(snapshot, agent, &key).map_err(refused)?;
+        if self.kept(&key).is_none() {
+            self.charge(snapshot, agent, &key).map_err(refused)?;
+        }
         let answer = self.fetch(&key).await.map_err(|_| ResolveError::Failed)?;
         let visible = answer.visible(allowed.reach);
         let mut addresses = visible.addresses;
@@ -210,12 +212,9 @@ impl Resolver {
         self.shared.cache.fresh(key, self.shared.clock.now())
     }
 
-    /// Charges an agent for a question that was judged, if it has to leave the host: for a name that the rules do not write
-    /// out, once in a while.
+    /// Charges an agent for a question that was judged and has to leave the host, as its answer is not in the cache: for a
+    /// name that the rules do not write out, once in a while.
     pub(super) fn charge(&self, snapshot: &Snapshot, agent: &str, key: &Key) -> Result<(), Spent> {
-        if self.kept(key).is_some() {
-            return Ok(());
-        }
         let unwritten = snapshot.dns.unwritten(&key.0);
         if unwritten.is_empty() {
             return Ok(());

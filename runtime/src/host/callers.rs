@@ -45,55 +45,69 @@ impl Recognise for Callers {
     }
 }
 
+/// What the kernel says of whoever connected.
+struct Seen {
+    links: Vec<link::Link>,
+    of_socket: Option<i32>,
+    of_process: Option<i32>,
+}
+
+impl Seen {
+    fn look(socket: &OwnedFd) -> Result<Seen, NoAgent> {
+        let unknown = NoAgent::Unknown;
+        // Held from here on, so that its number cannot become another's without being noticed.
+        let process = match peer::process(socket) {
+            // What kernels before 6.16 say of one that is gone.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL)) => {
+                return Err(NoAgent::Gone);
+            }
+            found => found.map_err(unknown)?,
+        };
+        let number = u32::try_from(peer::credentials(socket).map_err(unknown)?.pid).unwrap_or(0);
+        if number == 0 {
+            return Err(NoAgent::Unseen);
+        }
+        // The links come first: it is then that the kernel numbers the namespaces that they lead to.
+        let links = link::all().map_err(unknown)?;
+        let of_socket = link::netns_at(peer::namespace(socket).map_err(unknown)?).map_err(unknown)?;
+        let of_process = match link::netns_of(number) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(NoAgent::Gone),
+            found => found.map_err(unknown)?,
+        };
+        match has_ended(&process).map_err(unknown)? {
+            true => Err(NoAgent::Gone),
+            false => Ok(Seen { links, of_socket, of_process }),
+        }
+    }
+
+    /// The ports of the bridge that lead to a namespace that has a number here, with that number.
+    fn ports(&self, bridge: &str) -> impl Iterator<Item = (&link::Link, i32)> {
+        let bridge = self.links.iter().find(|link| link.name == bridge).map(|bridge| bridge.index);
+        let ports = self.links.iter().filter(move |link| bridge.is_some() && link.master == bridge);
+        ports.filter_map(|port| Some((port, port.peer_netns?)))
+    }
+}
+
 /// The name of the one port of the bridge that leads to whoever connected.
 fn port_of(socket: &OwnedFd, bridge: &str) -> Result<String, NoAgent> {
-    let unknown = NoAgent::Unknown;
-    // Held from here on, so that its number cannot become another's without being noticed.
-    let process = match peer::process(socket) {
-        // What kernels before 6.16 say of one that is gone.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL)) => return Err(NoAgent::Gone),
-        found => found.map_err(unknown)?,
-    };
-    let number = u32::try_from(peer::credentials(socket).map_err(unknown)?.pid).unwrap_or(0);
-    if number == 0 {
-        return Err(NoAgent::Unseen);
-    }
-    // The links come first: it is then that the kernel numbers the namespaces that they lead to.
-    let links = link::all().map_err(unknown)?;
-    let of_socket = link::netns_at(peer::namespace(socket).map_err(unknown)?).map_err(unknown)?;
-    let of_process = match link::netns_of(number) {
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(NoAgent::Gone),
-        found => found.map_err(unknown)?,
-    };
-    if has_ended(&process).map_err(unknown)? {
-        return Err(NoAgent::Gone);
-    }
-    if of_socket != of_process {
+    let seen = Seen::look(socket)?;
+    if seen.of_socket != seen.of_process {
         return Err(NoAgent::Apart);
     }
-    let Some(namespace) = of_socket else { return Err(NoAgent::Elsewhere) };
-    let bridge = links.iter().find(|link| link.name == bridge).map(|bridge| bridge.index);
-    let behind = |link: &&link::Link| bridge.is_some() && link.master == bridge && link.peer_netns == Some(namespace);
-    let mut ports = links.iter().filter(behind);
+    let Some(namespace) = seen.of_socket else { return Err(NoAgent::Elsewhere) };
+    let mut ports = seen.ports(bridge).filter(|(_, leads_to)| *leads_to == namespace);
     match (ports.next(), ports.next()) {
-        (Some(port), None) => Ok(port.name.clone()),
+        (Some((port, _)), None) => Ok(port.name.clone()),
         (None, _) => Err(NoAgent::Elsewhere),
         (Some(_), Some(_)) => Err(NoAgent::Several),
     }
 }
 
 /// Whether whoever connected is in the namespace that a port of the bridge leads to, or made its socket there.
-pub(super) fn is_behind_a_port(socket: &OwnedFd, bridge: &str) -> io::Result<bool> {
-    let process = peer::process(socket)?;
-    let number = u32::try_from(peer::credentials(socket)?.pid).map_err(io::Error::other)?;
-    let links = link::all()?;
-    let (of_socket, of_process) = (link::netns_at(peer::namespace(socket)?)?, link::netns_of(number)?);
-    if has_ended(&process)? {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the process that connected has ended"));
-    }
-    let bridge = links.iter().find(|link| link.name == bridge).map(|bridge| bridge.index);
-    let mut ports = links.iter().filter(|link| bridge.is_some() && link.master == bridge);
-    Ok(ports.any(|port| port.peer_netns.is_some() && [of_socket, of_process].contains(&port.peer_netns)))
+pub(super) fn is_behind_a_port(socket: &OwnedFd, bridge: &str) -> Result<bool, NoAgent> {
+    let seen = Seen::look(socket)?;
+    let own = [seen.of_socket, seen.of_process];
+    Ok(seen.ports(bridge).any(|(_, leads_to)| own.contains(&Some(leads_to))))
 }
 
 /// Whether a process has ended, without waiting for it: its descriptor can then be read (pidfd_open(2)).

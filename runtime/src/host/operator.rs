@@ -62,9 +62,8 @@ impl Host for Operator {
 
     fn load(&self, artifacts: Bundle) -> Later<'_, Loaded> {
         self.on(|daemon| async move {
-            let files = artifacts.files().map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
             let artifacts =
-                Artifacts::from_files(files).map_err(|error| Failed::new(Kind::Unusable, error.to_string()))?;
+                Artifacts::try_from(artifacts).map_err(|error| Failed::new(Kind::Unusable, error.to_string()))?;
             daemon.load(artifacts).await.map_err(failed)
         })
     }
@@ -238,7 +237,7 @@ fn attached(daemon: &Daemon, agent: &Agent, mtu: u32) -> Attached {
     }
 }
 
-fn broken(error: io::Error) -> Failed {
+fn broken(error: impl std::fmt::Display) -> Failed {
     Failed::new(Kind::Broken, error.to_string())
 }
 

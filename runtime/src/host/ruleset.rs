@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use outcall_schema::facts::{Fact, Facts};
-use outcall_schema::layer::KERNEL_LOG_GROUP;
+use outcall_schema::layer::{KERNEL_LOG_GROUP, KERNEL_LOG_RATE};
 
 use super::agents::{Agent, Agents};
 use super::network::Network;
@@ -22,8 +22,6 @@ const PINNED_V4: &str = "pinned_v4";
 const PINNED_V6: &str = "pinned_v6";
 /// The set of the agents' hardware addresses.
 const HARDWARE: &str = "hardware";
-/// With what refused frames are logged.
-const LOGGED: &str = "\t\tlimit rate 200/second burst 200 packets log";
 /// The counter of frames that somebody sent to another.
 pub const BETWEEN: &str = "between_agents";
 /// The set of the packets' table that has the ports of agents as well.
@@ -237,7 +235,7 @@ table bridge {TABLE} {{
 
 	chain forged {{
 		counter name \"{FORGED}\"
-{LOGGED} prefix \"{FORGED}\" group {KERNEL_LOG_GROUP}
+		limit rate {KERNEL_LOG_RATE}/second burst {KERNEL_LOG_RATE} packets log prefix \"{FORGED}\" group {KERNEL_LOG_GROUP}
 		drop
 	}}
 
@@ -254,7 +252,7 @@ table bridge {TABLE} {{
 
 	chain between {{
 		counter name \"{BETWEEN}\"
-{LOGGED} group {KERNEL_LOG_GROUP}
+		limit rate {KERNEL_LOG_RATE}/second burst {KERNEL_LOG_RATE} packets log group {KERNEL_LOG_GROUP}
 		drop
 	}}
 }}

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use super::elements::header;
-use super::message::{Messages, attributes, flag};
+use super::message::{Messages, attribute, attributes, flag};
 
 const SUBSYSTEM: u16 = 1;
 const GET: u16 = SUBSYSTEM << 8 | 1;
@@ -102,11 +102,8 @@ fn read(body: &[u8]) -> Option<Flow> {
             }
             STATUS => redirected = u32::from_be_bytes(*value.first_chunk()?) & REDIRECTED != 0,
             PROTOCOL_INFO => {
-                let find = |within: &[u8], wanted: u16| {
-                    attributes(within).find(|(kind, _)| *kind == wanted).map(|(_, value)| value.to_vec())
-                };
-                let state = find(value, INFO_TCP).and_then(|tcp| find(&tcp, TCP_STATE));
-                ended = state.and_then(|state| state.first().copied()).is_some_and(|state| ENDING.contains(&state));
+                let state = attribute(value, INFO_TCP).and_then(|tcp| attribute(tcp, TCP_STATE)?.first());
+                ended = state.is_some_and(|state| ENDING.contains(state));
             }
             ID | ZONE => name.push((kind, value.to_vec())),
             _ => {}
@@ -127,9 +124,9 @@ fn addresses(tuple: &[u8]) -> (Option<IpAddr>, Option<IpAddr>) {
 }
 
 fn transport(tuple: &[u8]) -> (Option<u8>, Option<u16>) {
-    let find = |wanted: u16| attributes(tuple).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-    let port = find(DESTINATION_PORT).and_then(|port| port.first_chunk()).map(|port| u16::from_be_bytes(*port));
-    (find(PROTOCOL_NUMBER).and_then(|number| number.first().copied()), port)
+    let port = attribute(tuple, DESTINATION_PORT).and_then(|port| port.first_chunk());
+    let number = attribute(tuple, PROTOCOL_NUMBER).and_then(|number| number.first());
+    (number.copied(), port.map(|port| u16::from_be_bytes(*port)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use super::TABLE;
 use super::elements::{Family, header};
-use super::message::{Messages, attributes, flag};
+use super::message::{Messages, attribute, flag};
 
 const SUBSYSTEM: u16 = 10;
 const NEW_OBJECT: u16 = SUBSYSTEM << 8 | 18;
@@ -64,12 +64,9 @@ pub fn all(socket: impl AsFd, family: Family) -> io::Result<Vec<Count>> {
 
 fn read(body: &[u8]) -> Option<Count> {
     let body = body.get(4..)?;
-    let find = |wanted: u16| attributes(body).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-    let number = |wanted: u16| {
-        let (_, value) = attributes(find(OBJECT_DATA)?).find(|(kind, _)| *kind == wanted)?;
-        value.first_chunk().map(|number| u64::from_be_bytes(*number))
-    };
-    let name = find(OBJECT_NAME)?;
+    let data = attribute(body, OBJECT_DATA)?;
+    let number = |wanted: u16| attribute(data, wanted)?.first_chunk().map(|number| u64::from_be_bytes(*number));
+    let name = attribute(body, OBJECT_NAME)?;
     Some(Count {
         name: String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned(),
         packets: number(COUNTER_PACKETS)?,

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::message::{Messages, attributes, flag};
+use super::message::{Messages, attribute, attributes, flag};
 use crate::sys::netlink::{Family, open};
 
 const NEW_LINK: u16 = 16;
@@ -152,8 +152,7 @@ fn read(body: &[u8]) -> Option<Link> {
             MASTER => link.master = value.first_chunk().map(|index| u32::from_ne_bytes(*index)),
             LINK_NETNSID => link.peer_netns = value.first_chunk().map(|id| i32::from_ne_bytes(*id)),
             INFO => {
-                let kind = attributes(value).find(|(kind, _)| *kind == INFO_KIND);
-                link.kind = kind.map(|(_, kind)| text(kind)).unwrap_or_default();
+                link.kind = attribute(value, INFO_KIND).map(text).unwrap_or_default();
             }
             _ => {}
         }
@@ -248,8 +247,8 @@ fn read_address(body: &[u8]) -> Option<Address> {
     let prefix = *body.get(1)?;
     let index = u32::from_ne_bytes(*body.get(4..)?.first_chunk()?);
     // Of a point-to-point link `IFA_ADDRESS` is the other end's.
-    let find = |wanted: u16| attributes(body.get(8..)?).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-    let value = find(LOCAL).or_else(|| find(ADDRESS))?;
+    let told = body.get(8..)?;
+    let value = attribute(told, LOCAL).or_else(|| attribute(told, ADDRESS))?;
     let v4 = <[u8; 4]>::try_from(value).map(IpAddr::from);
     let address = v4.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).ok()?;
     Some(Address { index, address, prefix })
@@ -415,8 +414,7 @@ fn number_of(named_by: u16, name: [u8; 4]) -> io::Result<Option<i32>> {
     messages.attribute(named_by, &name);
     let mut found = None;
     messages.ask(&socket, sequence, |_, body| {
-        let mut attributes = attributes(body.get(4..).unwrap_or_default());
-        let id = attributes.find(|(kind, _)| *kind == NETNSA_NSID).and_then(|(_, id)| id.first_chunk());
+        let id = body.get(4..).and_then(|told| attribute(told, NETNSA_NSID)?.first_chunk());
         found = id.map(|id| i32::from_ne_bytes(*id)).filter(|id| *id >= 0);
     })?;
     Ok(found)

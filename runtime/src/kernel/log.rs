@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
 use super::elements::header;
-use super::message::{Messages, Received, attributes, flag};
+use super::message::{Messages, Received, attribute, flag};
 use crate::sys::netlink::{self, Family};
 
 const SUBSYSTEM: u16 = 4;
@@ -120,7 +120,7 @@ pub fn protocol_name(number: u8) -> String {
 pub fn refused(datagram: &[u8]) -> impl Iterator<Item = Refused> {
     Received::all(datagram).filter(|message| message.kind == PACKET).filter_map(|message| {
         let (family, rest) = (*message.body.first()?, message.body.get(4..)?);
-        let find = |wanted: u16| attributes(rest).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+        let find = |wanted: u16| attribute(rest, wanted);
         let payload = find(PAYLOAD).unwrap_or_default();
         if family != BRIDGE {
             return read_packet(payload);

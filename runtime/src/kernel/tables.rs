@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use outcall_schema::artifact::digest::Digest;
 
 use super::elements::header;
-use super::message::{Messages, attributes, flag};
+use super::message::{Messages, attribute, attributes, flag};
 
 const SUBSYSTEM: u16 = 10;
 const GET_TABLE: u16 = SUBSYSTEM << 8 | 1;
@@ -38,8 +38,7 @@ pub fn generation(socket: impl AsFd) -> io::Result<u32> {
     let sequence = messages.begin(GET_GENERATION, flag::ACK, &header(0, 0));
     let mut found = None;
     messages.ask(socket, sequence, |_, body| {
-        let mut attributes = attributes(body.get(4..).unwrap_or_default());
-        let id = attributes.find(|(kind, _)| *kind == GENERATION_ID).and_then(|(_, id)| id.first_chunk());
+        let id = body.get(4..).and_then(|told| attribute(told, GENERATION_ID)?.first_chunk());
         found = id.map(|id| u32::from_be_bytes(*id));
     })?;
     found.ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -66,10 +65,9 @@ pub fn fingerprint(socket: impl AsFd, family: u8, table: &str) -> io::Result<Dig
     messages.ask(socket, sequence, |_, body| {
         let Some(body) = of_table(body, table) else { return };
         seen.extend(kept(body, &SET_KEEPS));
-        let find = |wanted: u16| attributes(body).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-        let flags = find(SET_FLAGS).and_then(|flags| flags.first_chunk()).map_or(0, |flags| u32::from_be_bytes(*flags));
-        if flags & SET_TIMEOUT == 0 {
-            sets.extend(find(SET_NAME).map(<[u8]>::to_vec));
+        let flags = attribute(body, SET_FLAGS).and_then(|flags| flags.first_chunk());
+        if flags.map_or(0, |flags| u32::from_be_bytes(*flags)) & SET_TIMEOUT == 0 {
+            sets.extend(attribute(body, SET_NAME).map(<[u8]>::to_vec));
         }
     })?;
     for set in sets {
@@ -92,7 +90,7 @@ pub fn fingerprint(socket: impl AsFd, family: u8, table: &str) -> io::Result<Dig
 /// The attributes of a message, if it is about this table.
 fn of_table<'a>(body: &'a [u8], table: &str) -> Option<&'a [u8]> {
     let body = body.get(4..)?;
-    let (_, name) = attributes(body).find(|(kind, _)| *kind == OF_TABLE)?;
+    let name = attribute(body, OF_TABLE)?;
     (name.strip_suffix(&[0]) == Some(table.as_bytes())).then_some(body)
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use outcall_runtime::dns::Budget;
@@ -87,28 +88,29 @@ struct Sandbox {
 #[derive(Debug, clap::Args)]
 struct Names {
     /// How many names that no rule writes out an agent may ask for in a minute.
-    #[arg(long, value_name = "NAMES", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    dns_budget_names: u32,
+    #[arg(long, value_name = "NAMES", default_value_t = Budget::DEFAULT.names, value_parser = up_to(65_536))]
+    dns_budget_names: usize,
     /// How many bytes those names may have together, without the suffixes that rules write out.
-    #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
-    dns_budget_bytes: u32,
+    #[arg(long, value_name = "BYTES", default_value_t = Budget::DEFAULT.bytes, value_parser = up_to(16_777_216))]
+    dns_budget_bytes: usize,
     /// How many labels one of them may have before its suffix.
-    #[arg(long, value_name = "LABELS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=127))]
-    dns_budget_labels: u32,
+    #[arg(long, value_name = "LABELS", default_value_t = Budget::DEFAULT.labels, value_parser = up_to(127))]
+    dns_budget_labels: usize,
     /// Let agents ask for any number of names.
     #[arg(long)]
     no_dns_budget: bool,
 }
 
+/// Reads a number from 1.
+fn up_to(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
 impl Names {
     fn budget(&self) -> Option<Budget> {
-        let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let Names { dns_budget_names, dns_budget_bytes, dns_budget_labels, no_dns_budget } = self;
-        (!no_dns_budget).then_some(Budget {
-            names: number(*dns_budget_names),
-            bytes: number(*dns_budget_bytes),
-            labels: number(*dns_budget_labels),
-        })
+        let Names { dns_budget_names: names, dns_budget_bytes: bytes, dns_budget_labels: labels, no_dns_budget } =
+            *self;
+        (!no_dns_budget).then_some(Budget { names, bytes, labels })
     }
 }
 
