@@ -7,6 +7,7 @@ mod wire;
 
 pub use kinds::ABUSES;
 pub use sides::{Calm, calm, identity, proxy, server};
+pub(crate) use sides::{connector, context, server_telling, tunnel};
 
 use std::io::{self, Error, Read, Write};
 use std::net::SocketAddr;

@@ -48,6 +48,9 @@ const SERVER: &str = "server.pem";
 const SERVER_KEY: &str = "server-key.pem";
 const AGENTS_CA: &str = "agents-ca.pem";
 
+/// Hears of a request.
+pub(crate) type Tell = fn(&http::request::Parts);
+
 /// What one big answer has.
 const BIG: usize = 64 << 20;
 /// How long the agent that behaves thinks between its requests.
@@ -65,12 +68,11 @@ fn trusting(file: &Path) -> io::Result<RootCertStore> {
     Ok(roots)
 }
 
-/// Serves two agents until the process ends, and writes where on standard output: first for the one that behaves, then for
-/// the other.
+/// What a proxy has that looks inside TLS and allows what the rules do: for an agent that behaves.
 ///
 /// # Errors
 /// Something of it cannot be set up.
-pub fn proxy(directory: &Path) -> io::Result<()> {
+pub(crate) fn context(directory: &Path) -> io::Result<Context> {
     let rules = tempfile::tempdir()?;
     let file = rules.path().join("rules.yaml");
     std::fs::write(&file, RULES)?;
@@ -86,8 +88,7 @@ pub fn proxy(directory: &Path) -> io::Result<()> {
     std::fs::write(directory.join(AGENTS_CA), issuer.certificate().to_pem())?;
     let leaves = Leaves::new(issuer, LeafTtl::default()).map_err(Error::other)?;
     let upstreams = Upstreams::new(trusting(&directory.join(SERVER_CA))?).map_err(Error::other)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
-    let context = Context {
+    Ok(Context {
         policy: in_force(snapshot),
         identity: Arc::new(OneAgent::named("calm")),
         audit: Audit::to_file(std::fs::OpenOptions::new().write(true).open("/dev/null")?)?,
@@ -98,7 +99,17 @@ pub fn proxy(directory: &Path) -> io::Result<()> {
         changes: outcall_runtime::proxy::Changes::default(),
         shares: Shares::default(),
         limits: Limits::default(),
-    };
+    })
+}
+
+/// Serves two agents until the process ends, and writes where on standard output: first for the one that behaves, then for
+/// the other.
+///
+/// # Errors
+/// Something of it cannot be set up.
+pub fn proxy(directory: &Path) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
+    let context = context(directory)?;
     let hostile = Context { identity: Arc::new(OneAgent::named("hostile")), ..context.clone() };
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let mut serving = Vec::new();
@@ -133,6 +144,14 @@ pub fn identity(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// Something of it cannot be set up.
 pub fn server(directory: &Path) -> io::Result<SocketAddr> {
+    server_telling(directory, |_| ())
+}
+
+/// The same, which tells of each request that arrives.
+///
+/// # Errors
+/// The same.
+pub(crate) fn server_telling(directory: &Path, tell: Tell) -> io::Result<SocketAddr> {
     let leaf = CertificateDer::from_pem_file(directory.join(SERVER)).map_err(Error::other)?;
     let key = PrivateKeyDer::from_pem_file(directory.join(SERVER_KEY)).map_err(Error::other)?;
     let mut config = ServerConfig::builder_with_provider(provider())
@@ -153,7 +172,7 @@ pub fn server(directory: &Path) -> io::Result<SocketAddr> {
             loop {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                tokio::spawn(connection(acceptor.clone(), stream));
+                tokio::spawn(connection(acceptor.clone(), stream, tell));
             }
             #[expect(unreachable_code, reason = "says what the block would give")]
             io::Result::Ok(())
@@ -162,12 +181,13 @@ pub fn server(directory: &Path) -> io::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn connection(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<()> {
+async fn connection(acceptor: TlsAcceptor, stream: TcpStream, tell: Tell) -> io::Result<()> {
     let stream = acceptor.accept(stream).await?;
     let mut connection = h2::server::handshake(stream).await.map_err(Error::other)?;
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         tokio::spawn(async move {
             let (parts, mut body) = request.into_parts();
+            tell(&parts);
             while let Some(Ok(data)) = body.data().await {
                 body.flow_control().release_capacity(data.len())?;
             }
@@ -187,7 +207,7 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<()> 
 }
 
 /// A connection on which a CONNECT to the server was answered.
-pub(super) async fn tunnel(proxy: SocketAddr, server: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn tunnel(proxy: SocketAddr, server: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(proxy).await?;
     stream.set_nodelay(true)?;
     stream.write_all(format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n\r\n").as_bytes()).await?;
@@ -200,14 +220,22 @@ pub(super) async fn tunnel(proxy: SocketAddr, server: SocketAddr) -> io::Result<
 
 /// A connection in TLS with the server, or so it seems.
 pub(super) async fn open(proxy: SocketAddr, server: SocketAddr, directory: &Path) -> io::Result<TlsStream<TcpStream>> {
+    let stream = tunnel(proxy, server).await?;
+    connector(directory)?.connect(ServerName::from(server.ip()), stream).await
+}
+
+/// An agent's half of handshakes: it trusts the proxy's authority and speaks HTTP/2.
+///
+/// # Errors
+/// There is no such authority in the directory.
+pub(crate) fn connector(directory: &Path) -> io::Result<TlsConnector> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?
         .with_root_certificates(trusting(&directory.join(AGENTS_CA))?)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = tunnel(proxy, server).await?;
-    TlsConnector::from(Arc::new(config)).connect(ServerName::from(server.ip()), stream).await
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// An agent that sends one request after the other.

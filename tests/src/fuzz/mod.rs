@@ -7,11 +7,14 @@
 mod artifacts;
 mod authorities;
 mod codings;
+mod connections;
 pub mod facts;
 mod heads;
 pub mod mutate;
 mod redaction;
+mod served;
 mod signatures;
+mod sockets;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,7 +60,7 @@ pub fn run(targets: &[&'static Target], time: Duration, seed: u64) -> Vec<Tried>
     let done = Mutex::new(Vec::new());
     // A failure is reported once, at its end, and not for each try on the way to a small input.
     let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(served::note));
     std::thread::scope(|scope| {
         for _ in 0..threads.min(targets.len()) {
             scope.spawn(|| {

@@ -17,7 +17,7 @@ use outcall_schema::artifact::match_program::MatchProgram;
 use outcall_schema::host::Host;
 use outcall_schema::path;
 
-use super::{Target, artifacts, authorities, codings, heads, redaction, signatures};
+use super::{Target, artifacts, authorities, codings, connections, heads, redaction, signatures, sockets};
 use crate::fixtures::dns;
 
 const HTTP_WORDS: &[&str] = &[
@@ -179,6 +179,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "paths", seeds: path_seeds, words: HTTP_WORDS, check: paths },
     Target { name: "http-requests", seeds: request_seeds, words: HTTP_WORDS, check: requests },
     Target { name: "http2-requests", seeds: heads::seeds, words: heads::WORDS, check: heads::check },
+    Target { name: connections::NAME, seeds: connections::seeds, words: connections::WORDS, check: connections::check },
     Target { name: "http-responses", seeds: response_seeds, words: HTTP_WORDS, check: responses },
     Target { name: "chunked-bodies", seeds: chunked_seeds, words: HTTP_WORDS, check: chunked },
     Target { name: "content-codings", seeds: codings::seeds, words: &[], check: codings::check },
@@ -195,6 +196,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dns-tables", seeds: dns_table_seeds, words: &[], check: artifacts::dns_tables },
     Target { name: "match-programs", seeds: match_program_seeds, words: &[], check: artifacts::match_programs },
     Target { name: "api-bodies", seeds: api_seeds, words: MANIFEST_WORDS, check: artifacts::api_bodies },
+    Target { name: sockets::HOST, seeds: sockets::host_seeds, words: sockets::WORDS, check: sockets::check_host },
+    Target { name: sockets::AGENTS, seeds: sockets::agents_seeds, words: sockets::WORDS, check: sockets::check_agents },
     Target { name: "bundles", seeds: bundle_seeds, words: &[], check: artifacts::bundles },
     Target { name: "authorities", seeds: authorities::seeds, words: authorities::WORDS, check: authorities::check },
     Target { name: "signatures", seeds: signatures::seeds, words: signatures::WORDS, check: signatures::check },
