@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use outcall_verify::docker::Image;
 use outcall_verify::helper::{self, Helper};
 use outcall_verify::run::{Options, Place, run as verify};
 use outcall_verify::{document, report, world};
@@ -19,7 +20,8 @@ use crate::sign;
 ///
 /// Starts a world of its own, in which nothing outside is ever contacted: a resolver and servers that log every byte, and
 /// an agent without privilege in a real sandbox. The agent tries one technique after the other; the verdict rests on what
-/// arrived, on the kernel's counters and on the audit log alone. Needs no root and no other program than `outcall run`.
+/// arrived, on the kernel's counters and on the audit log alone. Needs no root and no other program than `outcall run`;
+/// with --container it takes root and the programs of Docker's engine.
 /// Exits with 1 when a technique fails, and with 2 when it could not be run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -29,6 +31,13 @@ pub(crate) struct Args {
     /// Put the agent into a network namespace on the bridge of a host, with an `outcalld` of its own in the world
     #[arg(long, conflicts_with = "sandbox")]
     host: bool,
+    /// Put the agent into a container that is made of this image as `outcall container create` makes them, in an engine of
+    /// Docker's that is started for it; the image is copied from the engine that has it
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["sandbox", "host"])]
+    container: Option<String>,
+    /// Where the engine serves that has the image
+    #[arg(long, value_name = "PATH", requires = "container", default_value = ENGINE)]
+    docker_socket: PathBuf,
     /// Rules to have in force beside those that are brought along: files, and directories of them; may be repeated
     #[arg(long, value_name = "DIR")]
     policy: Vec<PathBuf>,
@@ -51,6 +60,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "check")]
     trust_key: Vec<PathBuf>,
 }
+
+/// Where Docker's engine serves unless somebody says otherwise.
+const ENGINE: &str = "/run/docker.sock";
 
 /// How the scorecard is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -96,12 +108,17 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Exit {
         complain("what is signed is the JSON document: --sign goes with --format json");
         return Exit::Usage;
     }
-    let place = if args.host && !args.sandbox { Place::Host } else { Place::Sandbox };
+    let image = args.container.clone().map(|name| Image { name, engine: args.docker_socket.clone() });
+    let place = match (&image, args.host) {
+        (Some(_), _) => Place::Container,
+        (None, true) => Place::Host,
+        (None, false) => Place::Sandbox,
+    };
     let ran = Helper::own(&[HELPER]).and_then(|helper| {
         let outcall = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
         let outcalld = find_outcalld().ok_or("cannot find `outcalld`: install it beside `outcall` or in PATH")?;
         let (policy, only) = (args.policy.clone(), args.only.clone());
-        verify(&Options { helper, outcall, outcalld, place, policy, only, mutation: None })
+        verify(&Options { helper, outcall, outcalld, place, image, policy, only, mutation: None })
     });
     let card = match ran {
         Ok(card) => card,

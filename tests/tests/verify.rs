@@ -89,6 +89,7 @@ fn weakened(mutation: &'static Mutation, place: Place, wrong: &mut Vec<String>) 
         outcall: binary("outcall"),
         outcalld: binary("outcalld"),
         place,
+        image: None,
         policy: vec![],
         only: mutation.tries(place, table::techniques()),
         mutation: Some(mutation),

@@ -74,7 +74,9 @@ fn section(page: &mut String, technique: &Technique) {
     match technique.places {
         Places::Everywhere => {}
         Places::Sandbox => page.push_str("Only in a sandbox.\n\n"),
-        Places::Host => page.push_str("Only on a host.\n\n"),
+        Places::Apart => page.push_str("Only in a sandbox and in a container.\n\n"),
+        Places::Host => page.push_str("Only on a host and in a container.\n\n"),
+        Places::Container => page.push_str("Only in a container.\n\n"),
     }
     for (number, step) in technique.steps.iter().enumerate() {
         let _ = writeln!(page, "{}. {}", number + 1, words(step));

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use crate::world::{internet, upstream};
-use crate::{around, inside, open};
+use crate::{around, docker, inside, open};
 
 /// How this program is started as one of its own helpers: the words that lead to [`main`].
 #[derive(Debug, Clone)]
@@ -40,6 +40,11 @@ impl Helper {
         command
     }
 
+    /// The program.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The words of the helper of this name, for a command line that something else starts.
     pub fn line(&self, name: &str) -> Vec<OsString> {
         let program = self.program.clone().into_os_string();
@@ -65,6 +70,14 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
         ["open"] => open::main(),
         ["trap", path, hidden] => around::trap(path, hidden),
         ["own"] => own(),
+        ["engine", dir] => docker::main(Path::new(dir)),
+        ["join", socket, container, line @ ..] => {
+            let line: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+            docker::join(Path::new(socket), container, &line)
+        }
+        ["still"] => loop {
+            std::thread::park();
+        },
         ["race"] => {
             unshare(UnshareFlags::NEWNET)?;
             inside::race()
@@ -124,10 +137,10 @@ fn fresh_network() -> Result<(), String> {
     Ok(())
 }
 
-fn unshare(flags: UnshareFlags) -> Result<(), String> {
+pub(crate) fn unshare(flags: UnshareFlags) -> Result<(), String> {
     #[expect(deprecated, reason = "its successor is unsafe for the sake of CLONE_FILES, which is not used here")]
     let done = rustix::thread::unshare(flags);
-    done.map_err(|error| format!("no network namespace can be made: {error}"))
+    done.map_err(|error| format!("no namespace can be made: {error}"))
 }
 
 /// Joins the network namespace of a process, and its user namespace where that is another.

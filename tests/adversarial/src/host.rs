@@ -1,4 +1,4 @@
-//! A host in the world: `outcalld` with its bridge, and two agents attached to it.
+//! A host in the world: `outcalld` with its bridge, and two agents on it; the one that tries may be a container.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::around::Around;
+use crate::docker::{Contained, Engine};
 use crate::helper::Helper;
 use crate::mutations::Mutation;
 use crate::policy::{self, AGENT, NEIGHBOUR};
@@ -44,12 +45,21 @@ const MOMENT: Duration = Duration::from_millis(10);
 pub(crate) struct Host {
     process: Child,
     daemon: Daemon,
-    suspect: Child,
+    suspect: Suspect,
     neighbour: Child,
     policy: Loaded,
     outcall: PathBuf,
     /// How many packets the other agent was sent.
     sent: u64,
+}
+
+/// The agent that tries.
+#[derive(Debug)]
+enum Suspect {
+    /// A process that holds a namespace, with every right over it.
+    Namespace(Child),
+    /// A container, with no rights but those that containers are given.
+    Container(Contained),
 }
 
 /// How the daemon is started.
@@ -89,6 +99,11 @@ impl Host {
         forwarding.args(helper.line("forward"));
         done(&mut forwarding, "the host cannot be told to forward")?;
         let work = log.parent().unwrap_or(log);
+        let engine = options.image.as_ref().map(|image| {
+            let engine = Engine::start(options, world, &work.join("engine"))?;
+            engine.take(image).map(|()| engine)
+        });
+        let engine = engine.transpose()?;
         let said = work.join("stderr");
         let mut line: Vec<OsString> = vec![options.outcalld.clone().into()];
         let mut option = |name: &str, value: &OsStr| line.extend([name.into(), value.to_owned()]);
@@ -103,19 +118,39 @@ impl Host {
         option("--upstream-ca", work.join("ca.pem").as_os_str());
         option("--dns-upstream", zone::DNS_V4.to_string().as_ref());
         option("--dns-budget-names", DNS_BUDGET.as_ref());
-        line.push("--no-docker".into());
+        match &engine {
+            Some(engine) => option("--docker-socket", engine.place().as_os_str()),
+            None => line.push("--no-docker".into()),
+        }
         let daemon = Daemon { line, helper: helper.clone(), said, socket: around.operator.clone() };
-        let process = daemon.start(world)?;
-        let (suspect, neighbour) = (namespace(helper, world, "hold")?, namespace(helper, world, "hold")?);
+        let mut process = daemon.start(world)?;
+        if let Err(why) = daemon.ready(&mut process) {
+            end(&mut process);
+            return Err(why);
+        }
+        let suspect = match engine {
+            Some(engine) => Contained::make(engine, options, world, &daemon.socket).map(Suspect::Container),
+            None => namespace(helper, world, "hold").map(Suspect::Namespace),
+        };
+        let pair = suspect.and_then(|suspect| Ok((suspect, namespace(helper, world, "hold")?)));
+        let (suspect, neighbour) = match pair {
+            Ok(pair) => pair,
+            Err(why) => {
+                end(&mut process);
+                return Err(why);
+            }
+        };
         let policy = Loaded { artifacts: artifacts.to_owned(), work: work.to_owned(), mutation: options.mutation };
         let outcall = options.outcall.clone();
-        let mut host = Host { process, daemon, suspect, neighbour, policy, outcall, sent: 0 };
-        host.daemon.ready(&mut host.process)?;
+        let host = Host { process, daemon, suspect, neighbour, policy, outcall, sent: 0 };
         let counting = enter(helper, host.neighbour.id()).args(["nft", NEIGHBOUR_COUNTS]).output();
         counting.map_err(|error| format!("what the other agent is sent cannot be counted: {error}"))?;
-        for (agent, name) in [(&host.suspect, AGENT), (&host.neighbour, NEIGHBOUR)] {
-            host.attach(world, agent.id(), name)?;
+        match &host.suspect {
+            Suspect::Namespace(holder) => host.attach(world, holder.id(), AGENT)?,
+            // It is where it belongs since it was made.
+            Suspect::Container(contained) => quiet(helper, contained.pid())?,
         }
+        host.attach(world, host.neighbour.id(), NEIGHBOUR)?;
         Ok(host)
     }
 
@@ -134,7 +169,13 @@ impl Host {
                 // Nobody answers now, and the kernel alone refuses.
                 std::thread::sleep(DEAD);
                 self.process = self.daemon.start(world)?;
-                self.daemon.ready(&mut self.process)
+                self.daemon.ready(&mut self.process)?;
+                match &self.suspect {
+                    Suspect::Namespace(_) => Ok(()),
+                    Suspect::Container(contained) => {
+                        contained.let_in(|| ask(&self.daemon.socket, "GET /api/v1/containers"))
+                    }
+                }
             }
             Act::Flush => {
                 for family in ["inet", "bridge"] {
@@ -204,9 +245,32 @@ impl Host {
         (sent > before).then(|| "the other agent".to_owned())
     }
 
-    /// A process in the namespace of the agent that tries.
-    pub(crate) fn suspect(&self) -> u32 {
-        self.suspect.id()
+    /// The agent that tries, but for the last word, which is what stands around it.
+    pub(crate) fn agent(&self) -> Command {
+        match &self.suspect {
+            Suspect::Namespace(holder) => {
+                let mut command = enter(&self.daemon.helper, holder.id());
+                command.args(self.daemon.helper.line("agent")).args(PLACES);
+                command
+            }
+            Suspect::Container(contained) => contained.agent(&self.daemon.helper),
+        }
+    }
+
+    /// What stands around it, as it sees it.
+    pub(crate) fn told(&self, around: &Around) -> Around {
+        match &self.suspect {
+            Suspect::Namespace(_) => around.clone(),
+            Suspect::Container(contained) => contained.told(around),
+        }
+    }
+
+    /// Whether the kernel gives the agent no right over its network.
+    pub(crate) fn has_no_rights(&self) -> bool {
+        match &self.suspect {
+            Suspect::Namespace(_) => false,
+            Suspect::Container(contained) => contained.has_no_rights(),
+        }
     }
 }
 
@@ -238,20 +302,32 @@ impl Daemon {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        for process in [&mut self.suspect, &mut self.neighbour] {
+        let holder = match &mut self.suspect {
+            Suspect::Namespace(holder) => Some(holder),
+            Suspect::Container(contained) => {
+                contained.end();
+                None
+            }
+        };
+        for process in holder.into_iter().chain([&mut self.neighbour]) {
             drop(process.stdin.take());
             let _ = process.kill();
             let _ = process.wait();
         }
-        let pid = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until && matches!(self.process.try_wait(), Ok(None)) {
-            std::thread::sleep(MOMENT);
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        end(&mut self.process);
     }
+}
+
+/// Ends the daemon.
+fn end(process: &mut Child) {
+    let pid = rustix::process::Pid::from_child(process);
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let until = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < until && matches!(process.try_wait(), Ok(None)) {
+        std::thread::sleep(MOMENT);
+    }
+    let _ = process.kill();
+    let _ = process.wait();
 }
 
 /// An agent's own kernel says nothing of itself: no groups that it is in, no routers that it looks for, no addresses that it
@@ -272,10 +348,7 @@ fn namespace(helper: &Helper, world: &World, word: &str) -> Result<Child, String
     let mut line = [0; 5];
     let heard = holder.stdout.as_mut().map(|stdout| stdout.read_exact(&mut line));
     let made = match heard {
-        Some(Ok(())) => {
-            let mut quieting = enter(helper, holder.id());
-            done(quieting.args(["nft", QUIET]), "an agent's kernel cannot be quieted")
-        }
+        Some(Ok(())) => quiet(helper, holder.id()),
         _ => Err("an agent's namespace cannot be made".to_owned()),
     };
     if made.is_err() {
@@ -285,7 +358,13 @@ fn namespace(helper: &Helper, world: &World, word: &str) -> Result<Child, String
     made.map(|()| holder)
 }
 
-fn done(command: &mut Command, otherwise: &str) -> Result<(), String> {
+/// Has the kernel of an agent say nothing of itself.
+fn quiet(helper: &Helper, pid: u32) -> Result<(), String> {
+    let mut quieting = enter(helper, pid);
+    done(quieting.args(["nft", QUIET]), "an agent's kernel cannot be quieted")
+}
+
+pub(crate) fn done(command: &mut Command, otherwise: &str) -> Result<(), String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{otherwise}: {error}"))?;
     if output.status.success() {
         return Ok(());

@@ -9,6 +9,7 @@
 
 pub mod around;
 pub mod coded;
+pub mod docker;
 pub mod document;
 pub mod h2;
 pub mod hello;

@@ -11,6 +11,8 @@ pub const AGENT: &str = "suspect";
 pub const NEIGHBOUR: &str = "neighbour";
 /// The site whose requests get a secret.
 pub(crate) const SECRET_SITE: &str = "secret.wild.test";
+/// What the agent's container is made of, as rules see it.
+pub(crate) const IMAGE: &str = "outcall-verify:agent";
 /// What the rules' file is called in records. It sorts before whatever an operator's own is called.
 pub const FILE: &str = "000-outcall-verify.yaml";
 
@@ -95,6 +97,11 @@ rules:
     condition: dns.query == "brief.test"
     action: allow
     egress: { mode: direct_ip, ports: [7000] }
+  - id: image
+    description: "the image of the agent's container"
+    priority: -1000000
+    condition: docker.image == "outcall-verify:agent" && agent.name == "suspect"
+    action: allow
   - id: secret-site
     description: "a site whose requests get a secret"
     priority: -1000000

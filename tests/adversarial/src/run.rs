@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 
+use crate::docker::Image;
 use crate::helper::Helper;
 use crate::inside::{MARK, Said, is_mark};
 use crate::judge::{self, Before, Evidence, Rules};
@@ -13,7 +14,7 @@ use crate::mutations::Mutation;
 use crate::policy;
 use crate::stand::Stand;
 use crate::table;
-use crate::technique::{Expect, Places, Technique};
+use crate::technique::{Expect, NOTHING, Places, Technique};
 use crate::world::World;
 use crate::world::event::{Event, Packet};
 
@@ -24,6 +25,8 @@ pub enum Place {
     Sandbox,
     /// In a network namespace on the bridge of a host of `outcalld`, with every right over it.
     Host,
+    /// In a container on the bridge of a host of `outcalld`, made as `outcall container create` makes one.
+    Container,
     /// On the client host itself, with a resolver and a proxy that pass everything on: what techniques do where nobody guards.
     Unguarded,
 }
@@ -34,6 +37,7 @@ impl Place {
         match self {
             Place::Sandbox => "sandbox",
             Place::Host => "host",
+            Place::Container => "container",
             Place::Unguarded => "unguarded",
         }
     }
@@ -42,8 +46,10 @@ impl Place {
     pub fn has(self, technique: &Technique) -> bool {
         match technique.places {
             Places::Everywhere => true,
-            Places::Sandbox => self != Place::Host,
-            Places::Host => self == Place::Host,
+            Places::Sandbox => matches!(self, Place::Sandbox | Place::Unguarded),
+            Places::Apart => self != Place::Host,
+            Places::Host => matches!(self, Place::Host | Place::Container),
+            Places::Container => self == Place::Container,
         }
     }
 }
@@ -59,6 +65,8 @@ pub struct Options {
     pub outcalld: PathBuf,
     /// Where the agent stands.
     pub place: Place,
+    /// What the container is made of, where it stands in one, and in no other place.
+    pub image: Option<Image>,
     /// An operator's own rules, in force beside ours.
     pub policy: Vec<PathBuf>,
     /// The techniques; all where this is empty.
@@ -128,6 +136,9 @@ impl Scorecard {
     }
 }
 
+/// Why a container cannot try what takes rights over its network.
+const NO_RIGHT: &str = "a container has no right over its network, nor to raw sockets";
+
 /// How long after its mark the log is looked at again where a record is missing.
 const LATE: Duration = Duration::from_secs(1);
 /// The same where something was weakened, and techniques are to fail.
@@ -144,6 +155,9 @@ const MOMENT: Duration = Duration::from_millis(5);
 pub fn run(options: &Options) -> Result<Scorecard, String> {
     let began = Instant::now();
     let wanted = wanted(options)?;
+    if options.image.is_some() != (options.place == Place::Container) {
+        return Err("an agent in a container takes an image, and no other does".to_owned());
+    }
     let work = tempfile::Builder::new().prefix("outcall-verify-").tempdir();
     let work = work.map_err(|error| format!("cannot make a directory: {error}"))?;
     let rules = options.mutation.map_or_else(|| policy::RULES.to_owned(), |mutation| mutation.rules(policy::RULES));
@@ -211,14 +225,21 @@ impl Session<'_> {
     fn attempt(&mut self, technique: &'static Technique) -> Result<Row, String> {
         self.number += 1;
         let said = self.stand.attempt(self.number, technique)?;
+        // What the agent says of its rights is believed where the kernel says the same of it.
+        let denied = said.denied && self.stand.has_no_rights();
+        let lacked = denied && technique.places == Places::Host;
         let expect = match self.stand.place() {
             Place::Sandbox | Place::Unguarded => &technique.expect,
-            Place::Host => technique.on_host.as_ref().unwrap_or(&technique.expect),
+            Place::Container if lacked => &NOTHING,
+            // Then it is what it is for everybody without rights.
+            Place::Container if denied => &technique.expect,
+            Place::Host | Place::Container => technique.on_host.as_ref().unwrap_or(&technique.expect),
         };
         let evidence = self.gather(Some(expect), said.got.clone())?;
         let faults = judge::faults(expect, &evidence, self.strictness, &self.before);
         self.before.extend(expect.reaches);
-        let verdict = match (not_tried(&said), faults.is_empty()) {
+        let not_tried = not_tried(&said).or_else(|| lacked.then(|| NO_RIGHT.to_owned()));
+        let verdict = match (not_tried, faults.is_empty()) {
             // What could not be tried and still did something has failed.
             (Some(why), true) => Verdict::NotTried(why),
             (Some(why), false) if judge::harmless(&faults) => Verdict::NotTried(why),

@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use crate::around::{Around, SECRET, Traps, VARIABLE, canary};
 use crate::helper::Helper;
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::inside::{MARK_ADDRESS, MARK_PORT, Said, mark_name};
 use crate::open;
 use crate::policy::AGENT;
 use crate::run::{Options, Place};
-use crate::technique::{Act, Step, Technique};
+use crate::technique::{Act, Places, Step, Technique};
 use crate::world::{World, enter, zone};
 
 /// The proxy and the resolver as an agent in a sandbox is told them.
@@ -99,11 +99,9 @@ impl Stand {
                 command.args(options.helper.line("agent")).args(SANDBOX);
                 (command, None)
             }
-            Place::Host => {
+            Place::Host | Place::Container => {
                 let host = Host::start(options, &world, artifacts, &around, &log)?;
-                let mut command = enter(&options.helper, host.suspect());
-                command.args(options.helper.line("agent")).args(host::PLACES);
-                (command, Some(host))
+                (host.agent(), Some(host))
             }
             Place::Unguarded => {
                 File::create(&log).map_err(|error| format!("cannot write a file: {error}"))?;
@@ -118,9 +116,10 @@ impl Stand {
                 let line = [sandbox(&work.join("second.sock"), &second.log), second.line].concat();
                 Second { line, ..second }
             }
-            Place::Host | Place::Unguarded => second,
+            Place::Host | Place::Container | Place::Unguarded => second,
         };
         let door = (options.place == Place::Unguarded).then(|| open_door(options, &world)).transpose()?;
+        let around = host.as_ref().map_or(around.clone(), |host| host.told(&around));
         command.arg(around.word()?).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
         let mut agent = command.spawn().map_err(|error| format!("the agent does not start: {error}"))?;
         let orders = agent.stdin.take();
@@ -133,7 +132,7 @@ impl Stand {
         stand.order(0, 0, "")?;
         stand.guard = match place {
             Place::Sandbox => stand.process_one(),
-            Place::Host => Some(stand.world.host_pid),
+            Place::Host | Place::Container => Some(stand.world.host_pid),
             Place::Unguarded => None,
         };
         Ok(stand)
@@ -142,6 +141,11 @@ impl Stand {
     /// Where this is.
     pub(crate) fn place(&self) -> Place {
         self.place
+    }
+
+    /// Whether the kernel gives the agent no right over its network.
+    pub(crate) fn has_no_rights(&self) -> bool {
+        self.host.as_ref().is_some_and(Host::has_no_rights)
     }
 
     /// Has the agent try a technique, and does meanwhile what happens outside.
@@ -153,7 +157,9 @@ impl Stand {
             whole.got.extend(said.got);
             whole.notes.extend(said.notes);
             (whole.missing, whole.not_tried) = (said.missing, said.not_tried);
-            let untried = whole.missing.is_some() || whole.not_tried.is_some();
+            whole.denied |= said.denied;
+            let lacked = whole.denied && technique.places == Places::Host;
+            let untried = lacked || whole.missing.is_some() || whole.not_tried.is_some();
             let next = technique.steps.iter().enumerate().skip(from);
             let next =
                 next.filter_map(|(at, step)| if let Step::Outside(act) = step { Some((at, *act)) } else { None });
@@ -261,7 +267,7 @@ impl Stand {
         };
         let bridge = match self.place {
             Place::Sandbox | Place::Unguarded => 0,
-            Place::Host => named("forged")? + named("between_agents")?,
+            Place::Host | Place::Container => named("forged")? + named("between_agents")?,
         };
         Some(named("refused")? + bridge)
     }

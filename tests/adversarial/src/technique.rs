@@ -46,12 +46,16 @@ impl Family {
 /// Where a technique can be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Places {
-    /// In a sandbox and on a host.
+    /// In a sandbox, on a host and in a container.
     Everywhere,
     /// In a sandbox alone.
     Sandbox,
-    /// On a host alone.
+    /// Where the agent sees nothing of the host's files and has no rights: in a sandbox and in a container.
+    Apart,
+    /// On a host, in a namespace as well as in a container.
     Host,
+    /// In a container alone.
+    Container,
 }
 
 /// One technique: a row of the table, in a file of its own.
@@ -73,7 +77,7 @@ pub struct Technique {
     pub steps: &'static [Step],
     /// What must be seen from outside.
     pub expect: Expect,
-    /// What must be seen on a host, where that is something else.
+    /// What must be seen on a host, in a container as well, where that is something else.
     pub on_host: Option<Expect>,
 }
 

@@ -74,6 +74,7 @@ fn own(helper: &Helper, place: Place, only: &[&str]) -> Result<Column, String> {
         outcall: binary("outcall"),
         outcalld: binary("outcalld"),
         place,
+        image: None,
         policy: vec![],
         only: only.iter().map(|id| (*id).to_owned()).collect(),
         mutation: None,

@@ -120,7 +120,7 @@ impl Peer {
     }
 
     fn attempt(&self, stand: &mut Stand, seen: &mut Seen, technique: &'static Technique) -> Result<Verdict, String> {
-        if technique.places == Places::Host {
+        if matches!(technique.places, Places::Host | Places::Container) {
             return Ok(Verdict::Foreign("needs rights that its agents do not get".to_owned()));
         }
         let said = stand.attempt(technique.id)?;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::around::Around;
 use crate::table;
-use crate::technique::{Step, To};
+use crate::technique::{Places, Step, To};
 use crate::world::{dns, internet, zone};
 
 /// How long something may take to be opened: whoever refuses does so at once.
@@ -61,6 +61,9 @@ pub(crate) struct Said {
     pub(crate) not_tried: Option<String>,
     /// The family, type and protocol of a socket that the kernel says it does not have.
     pub(crate) missing: Option<(u16, u32, u32)>,
+    /// Whether the kernel refused it something for its lack of rights.
+    #[serde(default)]
+    pub(crate) denied: bool,
     /// What it got hold of that it must not have.
     #[serde(default)]
     pub(crate) got: Vec<String>,
@@ -86,6 +89,8 @@ pub(crate) enum Trouble {
     Tried(io::Error),
     /// It could not be tried.
     Untried(String),
+    /// The kernel refuses it for its lack of rights.
+    Denied(io::Error),
     /// There is no such socket here.
     Missing(u16, u32, u32),
 }
@@ -158,6 +163,15 @@ impl Inside {
             match steps::run(self, step) {
                 Ok(note) => said.notes.push(note),
                 Err(Trouble::Tried(error)) => said.notes.push(error.to_string()),
+                Err(Trouble::Denied(error)) => {
+                    said.denied = true;
+                    said.notes.push(error.to_string());
+                    // What follows would be another technique: whoever is on a host by all rights is denied nothing.
+                    if technique.places == Places::Host {
+                        whole = !more;
+                        break;
+                    }
+                }
                 Err(Trouble::Untried(why)) => {
                     said.not_tried = Some(why);
                     whole = !more;

@@ -71,6 +71,7 @@ pub(super) fn run(inside: &Inside, step: &Step) -> Result<String, Trouble> {
         Step::Do(words, act) => match act(inside) {
             Ok(()) => Ok((*words).to_owned()),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(Trouble::Untried(error.to_string())),
+            Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => Err(Trouble::Denied(error)),
             Err(error) => Err(Trouble::Tried(error)),
         },
     }
@@ -132,8 +133,9 @@ fn raw(inside: &Inside, wanted: &Socket, to: To, say: &Say) -> Result<String, Tr
     let opened = match open(kind) {
         Ok(opened) => opened,
         // Where nobody may have a socket for pings, whoever may have a raw one sends the same through that.
-        Err(Errno::ACCESS) if is_ping => open(SocketType::RAW).map_err(|errno| Trouble::Tried(errno.into()))?,
+        Err(Errno::ACCESS) if is_ping => open(SocketType::RAW).map_err(|errno| Trouble::Denied(errno.into()))?,
         Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT) => return Err(missing),
+        Err(errno @ (Errno::PERM | Errno::ACCESS)) => return Err(Trouble::Denied(errno.into())),
         Err(errno) => return Err(Trouble::Tried(errno.into())),
     };
     let is_internet = family == AddressFamily::INET || family == AddressFamily::INET6;

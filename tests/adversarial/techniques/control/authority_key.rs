@@ -11,7 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "The authority's private key",
     tries: "Reads the file that this run has the authority's key from.",
     danger: "Who has it can be every site there is, for everybody who trusts the authority.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do("reads the file, and all beside it", look)],
     expect: NOTHING,
     on_host: None,

@@ -13,7 +13,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "A walk through everything that can be read",
     tries: "Looks for the authority's key and for secrets in small files everywhere: in the places where programs leave copies, and in the root, the directory and the open files of every process in sight.",
     danger: "That a file is covered at one path helps little where there is a copy, a link or another view of the same directory.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do(
         "walks through `/`, `/proc/*/root`, `/proc/*/cwd` and `/proc/*/fd`, what is nearest first",
         walk,

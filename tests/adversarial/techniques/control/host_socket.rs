@@ -11,7 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "A unix socket of the host",
     tries: "Connects to a socket that something on the host listens on, by its path.",
     danger: "Behind such sockets stand resolvers, engines of containers and service managers: each does something for whoever asks, outside.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do("connects to a socket that the run bound on the host", knock)],
     expect: NOTHING,
     on_host: None,

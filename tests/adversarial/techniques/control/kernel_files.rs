@@ -11,7 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "Files by which the kernel is told what to start",
     tries: "Opens files of /proc and /sys for writing that name programs for the kernel to start, outside of everything.",
     danger: "A name written there is started as root on the host, by the kernel itself.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do("opens each of them for writing, and writes nothing", open)],
     expect: NOTHING,
     on_host: None,

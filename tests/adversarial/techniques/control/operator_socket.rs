@@ -11,7 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "The operator's socket",
     tries: "Asks the operator's interface for the rules, at the path where this very run serves it.",
     danger: "Whoever is answered there reads the policy and loads another.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do("asks for the rules and for a reload over the operator's socket", ask)],
     expect: NOTHING,
     on_host: None,

@@ -11,7 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "Files with secrets",
     tries: "Looks through the directory that this run has its secrets from, and through every place where Outcall keeps things.",
     danger: "A secret that can be read needs no rule to leave.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do("reads all files in these directories", look)],
     expect: NOTHING,
     on_host: None,

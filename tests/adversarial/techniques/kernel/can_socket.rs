@@ -8,7 +8,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "A socket to a vehicle's bus",
     tries: "Opens a socket of family 29.",
     danger: "What hangs there moves.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Socket(Socket { family: 29, kind: 3, protocol: 1 }, At(ELSEWHERE, 0), Bytes(b"hello"))],
     expect: NOTHING,
     on_host: None,

@@ -13,7 +13,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "A network namespace of its own",
     tries: "Makes a user and a network namespace, in which it is root, and takes the namespaces of process 1 from there.",
     danger: "Whoever is root somewhere asks the kernel for more than others.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Do("makes namespaces and joins those of process 1", own)],
     expect: Expect { refused_packets: Count::Exactly(0), ..NOTHING },
     on_host: None,

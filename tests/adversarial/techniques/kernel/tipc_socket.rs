@@ -8,7 +8,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "A socket of a cluster's transport",
     tries: "Opens a socket of family 30.",
     danger: "A part of the kernel that agents have no use for, and that has been a way into it before.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Socket(Socket { family: 30, kind: 5, protocol: 0 }, At(ELSEWHERE, 0), Bytes(b"hello"))],
     expect: NOTHING,
     on_host: None,

@@ -8,7 +8,7 @@ pub(super) const TECHNIQUE: Technique = Technique {
     name: "A socket beside the network stack",
     tries: "Opens a socket of family 44.",
     danger: "Frames pass the rules by.",
-    places: Places::Sandbox,
+    places: Places::Apart,
     steps: &[Step::Socket(Socket { family: 44, kind: 3, protocol: 0 }, At(ELSEWHERE, 0), Bytes(b"hello"))],
     expect: NOTHING,
     on_host: None,
