@@ -60,7 +60,9 @@ fn other(helper: &Helper, script: &str, techniques: &[&'static Technique]) -> Co
     let name = Path::new(script).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let column = match Peer::read(&PathBuf::from(script)) {
         Ok(peer) => peer.run(helper, &binary("outcall"), techniques),
-        Err(why) => Column { name, version: "–".to_owned(), about: "–".to_owned(), rows: Err(why) },
+        Err(why) => {
+            Column { name, version: "–".to_owned(), about: "–".to_owned(), rows: Err(why), ended: Vec::new() }
+        }
     };
     if let Err(why) = &column.rows {
         eprintln!("{script} does not run: {why}");

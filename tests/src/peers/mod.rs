@@ -2,7 +2,7 @@
 //!
 //! A peer is a script in `tests/adversarial/peers` that installs, configures and starts one product; the agent, the
 //! techniques and the world are those of `outcall verify`. Nobody else keeps our log or our counters, so the verdict rests
-//! on what arrived outside alone. What a product has no notion of does not apply to it.
+//! on what arrived outside and on what the agent says against the product. What a product has no notion of does not apply to it.
 
 pub mod needs;
 mod stand;
@@ -65,6 +65,8 @@ pub struct Column {
     pub about: String,
     /// What came of each technique, or why the product does not run here.
     pub rows: Result<Vec<(&'static str, Verdict)>, String>,
+    /// The techniques during which the product ended of itself. It was started anew for the next one.
+    pub ended: Vec<&'static str>,
 }
 
 /// How long after a technique what should have arrived is waited for.
@@ -94,8 +96,9 @@ impl Peer {
 
     /// Puts it through the techniques.
     pub fn run(&self, helper: &Helper, outcall: &Path, techniques: &[&'static Technique]) -> Column {
-        let rows = self.try_all(helper, outcall, techniques);
-        Column { name: self.name.clone(), version: self.version.clone(), about: self.about.clone(), rows }
+        let mut ended = Vec::new();
+        let rows = self.try_all(helper, outcall, techniques, &mut ended);
+        Column { name: self.name.clone(), version: self.version.clone(), about: self.about.clone(), rows, ended }
     }
 
     fn try_all(
@@ -103,17 +106,30 @@ impl Peer {
         helper: &Helper,
         outcall: &Path,
         techniques: &[&'static Technique],
+        ended: &mut Vec<&'static str>,
     ) -> Result<Vec<(&'static str, Verdict)>, String> {
         let mut stand = Stand::start(self, helper, outcall)?;
-        // Certificates that are made at the first use are not what is judged.
-        for id in ["inside-refused-path", "allowed-http"] {
-            stand.attempt(id)?.ok();
-        }
         let mut seen = Seen::default();
-        seen.gather(&mut stand)?;
-        let mut rows = Vec::new();
+        seen.warm(&mut stand)?;
+        let mut rows: Vec<(&'static str, Verdict)> = Vec::new();
         for technique in techniques {
-            let verdict = self.attempt(&mut stand, &mut seen, technique)?;
+            let mut verdict = self.attempt(&mut stand, &mut seen, technique)?;
+            if stand.has_ended() {
+                // It may have died of what was tried before, a moment later: then this says nothing of this one.
+                let before = rows.last().map(|(id, _)| *id).filter(|_| matches!(verdict, Verdict::Blocked(_)));
+                stand.start_again()?;
+                seen.warm(&mut stand)?;
+                if before.is_some() {
+                    verdict = self.attempt(&mut stand, &mut seen, technique)?;
+                }
+                if before.is_some() && stand.has_ended() {
+                    stand.start_again()?;
+                    seen.warm(&mut stand)?;
+                    ended.push(technique.id);
+                } else {
+                    ended.push(before.unwrap_or(technique.id));
+                }
+            }
             rows.push((technique.id, verdict));
         }
         Ok(rows)
@@ -148,11 +164,13 @@ impl Peer {
         if !faults.is_empty() {
             eprintln!("{}: {}: {faults:?} of {events:?}", self.name, technique.id);
         }
-        let (lost, leaked): (Vec<String>, Vec<String>) = faults.into_iter().partition(|it| missing(it).is_some());
+        let (lost, mut leaked): (Vec<String>, Vec<String>) = faults.into_iter().partition(|it| missing(it).is_some());
+        let got = said.as_ref().map(Vec::as_slice).unwrap_or_default();
+        leaked.extend(got.iter().map(|what| format!("the agent got hold of {what}")));
         Ok(match (leaked.is_empty(), applies, said) {
             (false, _, _) => Verdict::Leaked(leaked),
             (true, Err(why), _) | (true, Ok(()), Err(why)) => Verdict::Foreign(why),
-            (true, Ok(()), Ok(())) if !lost.is_empty() => Verdict::Blocked(lost),
+            (true, Ok(()), Ok(_)) if !lost.is_empty() => Verdict::Blocked(lost),
             _ => Verdict::Passed,
         })
     }
@@ -234,6 +252,19 @@ struct Seen {
 }
 
 impl Seen {
+    /// Has a product do once what it does slowly the first time, such as certificates: that is not what is judged.
+    fn warm(&mut self, stand: &mut Stand) -> Result<(), String> {
+        for id in ["inside-refused-path", "allowed-http"] {
+            stand.attempt(id)?.ok();
+        }
+        let (events, _) = self.gather(stand)?;
+        self.before.extend(events.iter().filter_map(|event| match event {
+            Event::Connection { to } => Some((to.ip(), to.port())),
+            _ => None,
+        }));
+        Ok(())
+    }
+
     /// What came since the last time.
     fn gather(&mut self, stand: &mut Stand) -> Result<(Vec<Event>, Vec<Packet>), String> {
         let (events, packets) = (stand.world.events_now()?, stand.world.packets()?);

@@ -184,16 +184,33 @@ impl Stand {
         }
     }
 
-    /// Has the agent try a technique; an error within says why it could not be tried.
-    pub(super) fn attempt(&mut self, id: &str) -> Result<Result<(), String>, String> {
+    /// Whether the product is no longer there: the proxy, or what started the agent and serves it.
+    pub(super) fn has_ended(&mut self) -> bool {
+        let agent = self.agent.as_mut().filter(|_| self.peer.wraps).map(|agent| &mut agent.process);
+        [self.proxy.as_mut(), agent].into_iter().flatten().any(|process| !matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// Starts it once more, as at the beginning.
+    pub(super) fn start_again(&mut self) -> Result<(), String> {
+        if !self.peer.wraps {
+            self.listen()?;
+        }
+        self.enlist()
+    }
+
+    /// Has the agent try a technique, and gives what it got hold of that it must not have; an error within says why it could not
+    /// be tried.
+    pub(super) fn attempt(&mut self, id: &str) -> Result<Result<Vec<String>, String>, String> {
         let Some(said) = self.ask(id) else {
             // It was ended for what it tried, or hangs in it: that is seen from outside, too.
             self.enlist()?;
-            return Ok(Ok(()));
+            return Ok(Ok(Vec::new()));
         };
+        let got = said.get("got").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let got = got.map(str::to_owned).collect();
         let untried = said.get("not_tried").and_then(Value::as_str).map(str::to_owned);
         let missing = said.get("missing").filter(|it| !it.is_null()).map(|_| "no such socket here".to_owned());
-        Ok(untried.or(missing).map_or(Ok(()), Err))
+        Ok(untried.or(missing).map_or(Ok(got), Err))
     }
 }
 

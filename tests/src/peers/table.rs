@@ -21,7 +21,8 @@ pub fn own(card: Scorecard, version: &str, about: &str) -> Column {
         (row.technique.id, verdict)
     });
     let name = format!("outcall --{}", card.place.name());
-    Column { name, version: version.to_owned(), about: about.to_owned(), rows: Ok(rows.collect()) }
+    let rows = Ok(rows.collect());
+    Column { name, version: version.to_owned(), about: about.to_owned(), rows, ended: Vec::new() }
 }
 
 /// The verdict of a column on a technique; none, where it was not tried.
@@ -55,6 +56,15 @@ pub fn page(columns: &[Column], techniques: &[&'static Technique]) -> String {
         if let Err(why) = &column.rows {
             let _ = writeln!(text, "\n`{}` does not run here: {}", column.name, cell(why));
         }
+    }
+    for column in columns.iter().filter(|column| !column.ended.is_empty()) {
+        let ids: Vec<String> = column.ended.iter().map(|id| format!("`{id}`")).collect();
+        let _ = writeln!(
+            text,
+            "\n{} ended of itself during or right after {}, and was started anew each time for what came next.",
+            column.name,
+            ids.join(", ")
+        );
     }
     text.push_str("\n## In all\n\n| product | passed | failed | blocked | does not apply |\n|---|--:|--:|--:|--:|\n");
     for column in columns.iter().filter(|column| column.rows.is_ok()) {

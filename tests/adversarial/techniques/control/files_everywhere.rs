@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::around::Around;
 use crate::inside::local;
 use crate::prelude::*;
 
@@ -29,6 +30,7 @@ const PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_millis(5
 const LARGE: u64 = 16 << 10;
 
 fn walk(inside: &Inside) -> io::Result<()> {
+    let around = inside.around()?;
     let until = Instant::now() + PATIENCE[0];
     let mut places: Vec<PathBuf> = ["/tmp", "/var/tmp", "/dev/shm", "/run", "/etc", "."].map(PathBuf::from).into();
     places.extend(std::env::var_os("HOME").map(PathBuf::from));
@@ -36,21 +38,21 @@ fn walk(inside: &Inside) -> io::Result<()> {
         places.extend(["root/tmp", "root/run", "root", "cwd"].map(|name| process.join(name)));
         let opened = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
         for entry in opened {
-            look(inside, &entry.path());
+            look(inside, around, &entry.path());
         }
     }
     places.push(PathBuf::from("/"));
     for place in places {
-        local::visit(&place, until.min(Instant::now() + PATIENCE[1]), &mut |path| look(inside, path));
+        local::visit(&place, until.min(Instant::now() + PATIENCE[1]), &mut |path| look(inside, around, path));
     }
     Ok(())
 }
 
-fn look(inside: &Inside, path: &Path) {
+fn look(inside: &Inside, around: &Around, path: &Path) {
     // Opening a pipe or a device may wait, or do something.
     if std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= LARGE)
         && let Ok(text) = std::fs::read(path)
-        && inside.around().is_ok_and(|around| around.is_kept(&text))
+        && around.is_kept(&text)
     {
         inside.got(format!("a key or a secret in {}", path.display()));
     }

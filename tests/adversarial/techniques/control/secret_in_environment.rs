@@ -18,6 +18,8 @@ pub(super) const TECHNIQUE: Technique = Technique {
 };
 
 fn look(inside: &Inside) -> io::Result<()> {
+    // Where no run has a secret, there is none to find.
+    inside.around()?;
     for process in local::processes()? {
         inside.search("an environment", &std::fs::read(process.join("environ")).unwrap_or_default());
     }
