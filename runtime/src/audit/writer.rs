@@ -24,7 +24,7 @@ const ROOM_BYTES: usize = 1 << 20;
 const BATCH_BYTES: usize = 64 << 10;
 /// How long after a writing the next one begins at the earliest, where few lines came: waking this thread and calling the
 /// kernel for each line took as long as judging the request.
-const MOMENT: Duration = Duration::from_millis(1);
+const MOMENT: Duration = Duration::from_millis(5);
 /// How long a disk that refuses holds requests back at most. Long enough for whoever rotates logs, short enough that an
 /// agent which fills the disk with refusals does not stop the others for good.
 const HOLD: Duration = Duration::from_secs(10);

@@ -135,6 +135,8 @@ impl Leaves {
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
         // Tickets keep nothing here, however many clients come.
         base.session_storage = Arc::new(NoServerSessionStorage {});
+        // Whoever resumes gets another one then; a second would be made for most to throw away.
+        base.send_tls13_tickets = 1;
         let intermediates =
             issuer.certificate().intermediates().map(|der| CertificateDer::from(der.to_vec())).collect();
         Ok(Leaves {
