@@ -26,6 +26,7 @@ mod enrich;
 mod entry;
 mod exchange;
 mod fallback;
+mod frames;
 mod http;
 mod incoming;
 mod inside;

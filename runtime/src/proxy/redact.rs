@@ -8,9 +8,11 @@ use std::task::{Context, Poll};
 
 use outcall_schema::reason::Reason;
 use tokio::io::{AsyncRead, ReadBuf};
+use zeroize::Zeroizing;
 
 use super::coding::{self, Malformed};
 use super::decoding::{More, Stages};
+use super::frames::{Channel, Frames, Framing};
 use super::judge::Refusal;
 use crate::redact::{MARKER, Needles, Redactor, redacted};
 
@@ -30,6 +32,38 @@ pub(super) struct BodyRedaction {
     redactor: Redactor,
     /// What cannot be rewritten ends where a secret shows.
     rewritten: bool,
+    /// It showed one.
+    echoed: bool,
+    /// The same bytes without what frames put between them, for what comes in frames.
+    payloads: Option<Payloads>,
+}
+
+/// What is in the frames of a stream. A secret whose parts come in several is in one piece here.
+#[derive(Debug)]
+struct Payloads {
+    frames: Frames,
+    data: Redactor,
+    control: Redactor,
+}
+
+impl Payloads {
+    fn new(framing: Framing, needles: &Arc<Needles>) -> Payloads {
+        let redactor = || Redactor::new(Arc::clone(needles));
+        Payloads { frames: Frames::new(framing), data: redactor(), control: redactor() }
+    }
+
+    /// Whether a secret shows with these bytes.
+    fn show(&mut self, bytes: &[u8]) -> bool {
+        let Payloads { frames, data, control } = self;
+        let mut seen = Zeroizing::new(Vec::new());
+        frames.read(bytes, |channel, payload| match channel {
+            Channel::Data => data.push(payload, &mut seen),
+            Channel::Control => control.push(payload, &mut seen),
+        });
+        data.let_go(&mut seen);
+        control.let_go(&mut seen);
+        data.found() || control.found()
+    }
 }
 
 /// Why a body does not go on.
@@ -112,18 +146,25 @@ impl Redaction {
             return unread("Content-Encoding");
         }
         let stages = Stages::new(&codings).map_err(|error| Refusal::because(Reason::BodyDecodeFailed, error))?;
-        Ok(BodyRedaction { stages, redactor: Redactor::new(Arc::clone(&self.needles)), rewritten })
+        let framing = if rewritten { None } else { Some(Framing::Grpc) };
+        Ok(BodyRedaction { stages, rewritten, ..self.watched(framing) })
     }
 
-    /// For bytes that cannot be rewritten, such as a WebSocket's: they go on as they are until a secret shows.
-    pub(super) fn watched(&self) -> BodyRedaction {
-        let redactor = Redactor::new(Arc::clone(&self.needles));
-        BodyRedaction { stages: Stages::default(), redactor, rewritten: false }
+    /// For bytes that cannot be rewritten, such as a WebSocket's: they go on as they are, and at once, until a secret shows.
+    pub(super) fn watched(&self, framing: Option<Framing>) -> BodyRedaction {
+        BodyRedaction {
+            stages: Stages::default(),
+            redactor: Redactor::new(Arc::clone(&self.needles)),
+            rewritten: false,
+            echoed: false,
+            payloads: framing.map(|framing| Payloads::new(framing, &self.needles)),
+        }
     }
 
-    /// A reader that ends with an error where a secret shows; `early` came first.
+    /// A reader of a WebSocket that ends with an error where a secret shows; `early` came first.
     pub(super) fn guard<'r, R>(&self, early: &[u8], reader: &'r mut R) -> Guarded<'r, R> {
-        let mut guarded = Guarded { reader, watched: self.watched(), ready: Vec::new(), given: 0, ended: false };
+        let watched = self.watched(Some(Framing::WebSocket));
+        let mut guarded = Guarded { reader, watched, ready: Vec::new(), given: 0, ended: false };
         guarded.watched.pass(early, &mut guarded.ready);
         guarded
     }
@@ -164,14 +205,20 @@ impl BodyRedaction {
         self.check()
     }
 
-    /// Appends what of these can be given out; of what is not rewritten, nothing from the first secret on.
+    /// Appends what of these can be given out; of what is not rewritten, nothing from the first secret on. It may be half of a
+    /// conversation, so none of it waits for what follows.
     fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.check().is_err() {
             return;
         }
         let before = out.len();
         self.redactor.push(bytes, out);
-        if self.check().is_err() {
+        if self.rewritten {
+            return;
+        }
+        self.redactor.let_go(out);
+        if self.payloads.as_mut().is_some_and(|payloads| payloads.show(bytes)) || self.redactor.found() {
+            self.echoed = true;
             let new = out.get(before..).unwrap_or_default();
             let marker = new.windows(MARKER.len()).position(|window| window == MARKER);
             out.truncate(before + marker.unwrap_or(0));
@@ -179,7 +226,7 @@ impl BodyRedaction {
     }
 
     fn check(&self) -> Result<(), Stopped> {
-        if !self.rewritten && self.redactor.found() { Err(Stopped::Echoed) } else { Ok(()) }
+        if self.echoed { Err(Stopped::Echoed) } else { Ok(()) }
     }
 }
 
@@ -195,7 +242,7 @@ pub(super) struct Guarded<'r, R> {
 impl<R> Guarded<'_, R> {
     /// Whether a secret showed.
     pub(super) fn found(&self) -> bool {
-        self.watched.redactor.found()
+        self.watched.echoed
     }
 }
 
@@ -221,7 +268,6 @@ impl<R: AsyncRead + Unpin> AsyncRead for Guarded<'_, R> {
             std::task::ready!(Pin::new(&mut *this.reader).poll_read(context, &mut read))?;
             if read.filled().is_empty() {
                 this.ended = true;
-                this.watched.redactor.finish(&mut this.ready);
             } else {
                 this.watched.pass(read.filled(), &mut this.ready);
             }

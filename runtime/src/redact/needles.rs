@@ -28,6 +28,10 @@ struct Node {
     depth: u32,
     /// The length of the longest needle that ends here; 0 for none.
     ends: u32,
+    /// The length of the shortest needle that this is a beginning of.
+    least: u32,
+    /// Whether it, or an end of it, is more than half of a needle.
+    most: bool,
 }
 
 impl std::fmt::Debug for Needles {
@@ -71,6 +75,7 @@ impl Needles {
     }
 
     fn add(&mut self, needle: &[u8]) {
+        let length = u32::try_from(needle.len()).unwrap_or(u32::MAX);
         let mut at = ROOT;
         for byte in needle {
             at = match self.child(at, *byte) {
@@ -78,13 +83,16 @@ impl Needles {
                 None => {
                     let new = u32::try_from(self.nodes.len()).unwrap_or(ROOT);
                     let depth = self.depth(at) + 1;
-                    self.nodes.push(Node { depth, ..Node::default() });
+                    self.nodes.push(Node { depth, least: length, ..Node::default() });
                     if let Some(node) = self.nodes.get_mut(at as usize) {
                         node.children.push((*byte, new));
                     }
                     new
                 }
             };
+            if let Some(node) = self.nodes.get_mut(at as usize) {
+                node.least = node.least.min(length);
+            }
         }
         let depth = self.depth(at);
         if let Some(node) = self.nodes.get_mut(at as usize) {
@@ -103,10 +111,11 @@ impl Needles {
             let (fallback, children) = (node.fallback, node.children.clone());
             for (byte, child) in &children {
                 let target = if at == ROOT { ROOT } else { self.next(fallback, *byte) };
-                let ends = self.ends(target);
+                let (ends, most) = (self.ends(target), self.most(target));
                 if let Some(node) = self.nodes.get_mut(*child as usize) {
                     node.fallback = target;
                     node.ends = node.ends.max(ends);
+                    node.most = most || node.depth > node.least / 2;
                 }
                 queue.push_back(*child);
             }
@@ -143,6 +152,11 @@ impl Needles {
         self.node(at).map_or(0, |node| node.depth)
     }
 
+    /// Whether the last bytes are more than half of a needle, from its beginning.
+    pub(super) fn most(&self, at: u32) -> bool {
+        self.node(at).is_some_and(|node| node.most)
+    }
+
     /// The length of the longest needle that the last byte completed; 0 for none.
     pub(super) fn ends(&self, at: u32) -> u32 {
         self.node(at).map_or(0, |node| node.ends)
@@ -175,6 +189,21 @@ mod tests {
         check(&["abcd", "bc"], "abcd", &[(3, 2), (4, 4)]);
         check(&[], "abc", &[]);
         check(&[""], "abc", &[]);
+    }
+
+    #[test]
+    fn more_than_half_of_the_shortest_is_known_wherever_it_stands() {
+        let needles = Needles::of(["sec", "abcsexyz", "ab"].iter().map(|needle| needle.as_bytes()));
+        let mut at = ROOT;
+        let most: Vec<bool> = "a-abcsexy"
+            .bytes()
+            .map(|byte| {
+                at = needles.next(at, byte);
+                needles.most(at)
+            })
+            .collect();
+        // `a` is no more than half of `ab`, and in `abcse` there is most of `sec`.
+        assert_eq!(most, [false, false, false, true, false, false, true, true, true]);
     }
 
     #[test]

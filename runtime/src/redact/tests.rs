@@ -135,6 +135,42 @@ fn what_is_held_back_is_bounded_and_long_streams_are_fast() {
     assert_eq!(out.len(), 64 * (8 << 10));
 }
 
+#[test]
+fn what_cannot_wait_gives_out_half_of_a_secret_at_most() {
+    let needles = needles(&[SECRET]);
+    for form in [SECRET.to_owned(), percent(SECRET, |byte| format!("%{byte:02X}"))] {
+        for size in 1..=form.len() {
+            let (mut redactor, mut out) = (Redactor::new(Arc::clone(&needles)), Vec::new());
+            let mut given = 0;
+            for piece in [b"say: ", form.as_bytes()].concat().chunks(size) {
+                redactor.push(piece, &mut out);
+                redactor.let_go(&mut out);
+                if redactor.found() {
+                    break;
+                }
+                given = out.len();
+            }
+            assert!(redactor.found(), "{size}");
+            let shown = given.saturating_sub("say: ".len());
+            assert!(shown <= form.len() / 2 + 1, "{shown} of {} in pieces of {size}", form.len());
+        }
+    }
+}
+
+#[test]
+fn what_cannot_wait_passes_at_once() {
+    let needles = needles(&[SECRET]);
+    let (mut redactor, mut out) = (Redactor::new(Arc::clone(&needles)), Vec::new());
+    for text in ["yes", " %", "2", "f &am", "p; sk", "-8", " \\", "u00", "sk-7"] {
+        let before = out.len();
+        redactor.push(text.as_bytes(), &mut out);
+        redactor.let_go(&mut out);
+        assert_eq!(String::from_utf8_lossy(&out[before..]), text);
+    }
+    redactor.finish(&mut out);
+    assert!(!redactor.found());
+}
+
 fn pieces(text: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     let (mut rest, mut pieces) = (text, Vec::new());
     for cut in cuts.iter().cycle() {

@@ -68,6 +68,11 @@ impl View {
         self.state == ROOT && self.open.is_empty()
     }
 
+    /// Whether more than half of a needle stands at the end.
+    pub(super) fn most(&self, needles: &Needles) -> bool {
+        needles.most(self.state)
+    }
+
     /// From where on a match may be in progress.
     pub(super) fn since(&self) -> Option<u64> {
         self.starts.front().copied().or((!self.open.is_empty()).then_some(self.open_at))

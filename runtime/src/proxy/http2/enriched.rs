@@ -9,6 +9,7 @@ use super::head::{self, Head};
 use crate::proxy::decoding::More;
 use crate::proxy::enrich::{Change, Enrichment};
 use crate::proxy::fields::HeadError;
+use crate::proxy::frames::Framing;
 use crate::proxy::http::ambiguous;
 use crate::proxy::judge::Refusal;
 use crate::proxy::redact::{BodyRedaction, Redaction};
@@ -64,8 +65,13 @@ impl<'r> Guard<'r> {
         fields: &HeaderMap,
         over: bool,
     ) -> Result<Guard<'r>, Refusal> {
-        let bare = over || request.websocket || request.method == http::Method::HEAD;
-        let body = if bare { redaction.watched() } else { redaction.body(pairs(fields).into_iter())? };
+        let body = if request.websocket {
+            redaction.watched(Some(Framing::WebSocket))
+        } else if over || request.method == http::Method::HEAD {
+            redaction.watched(None)
+        } else {
+            redaction.body(pairs(fields).into_iter())?
+        };
         Ok(Guard { redaction, body })
     }
 

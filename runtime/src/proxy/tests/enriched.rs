@@ -375,8 +375,7 @@ async fn a_websocket_passes_until_it_shows_the_secret() {
             let said = client.until("!").await;
             client.send(format!("you said {said}")).await;
             client.until("?").await;
-            client.send(&format!("it is {SECRET}")[..10]).await;
-            client.send(&format!("it is {SECRET} really")[10..]).await;
+            client.send(format!("it is {SECRET} really")).await;
             client.rest().await;
         })
         .await;
@@ -395,6 +394,62 @@ async fn a_websocket_passes_until_it_shows_the_secret() {
     eventually(|| keyed.inner.world.refusals().iter().any(|(_, reason)| reason == "secret_echoed")).await;
 }
 
+/// A frame from a server.
+fn frame(first: u8, payload: &str) -> Vec<u8> {
+    [&[first, u8::try_from(payload.len()).unwrap()][..], payload.as_bytes()].concat()
+}
+
+/// Each is a frame of its own, and the agent asks for the next: what is kept from it would never come.
+#[tokio::test]
+async fn a_secret_in_several_frames_of_a_websocket_shows_by_half_at_most() {
+    let (one, rest) = SECRET.split_at(5);
+    let (two, three) = rest.split_at(5);
+    for (frames, passed) in [
+        // In a message of three parts, in three messages, with a ping in between, and the whole in pings.
+        (vec![frame(0x01, one), frame(0x00, two), frame(0x80, three)], 1),
+        (vec![frame(0x81, one), frame(0x81, two), frame(0x81, three)], 1),
+        (vec![frame(0x81, one), frame(0x89, "you?"), frame(0x81, two), frame(0x81, three)], 2),
+        (vec![frame(0x89, one), frame(0x81, "x"), frame(0x89, two), frame(0x89, three)], 2),
+        (vec![frame(0x81, one), frame(0x81, one), frame(0x81, "s"), frame(0x81, "sk-0/"), frame(0x81, SECRET)], 4),
+    ] {
+        let keyed = Keyed::new(RULES).await;
+        let sent = frames.clone();
+        let upstream = keyed
+            .upstream(move |mut client| {
+                let frames = sent.clone();
+                async move {
+                    client.until("\r\n\r\n").await;
+                    client
+                        .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+                        .await;
+                    for frame in frames {
+                        client.until("!").await;
+                        client.send(frame).await;
+                    }
+                    client.rest().await;
+                }
+            })
+            .await;
+        let port = upstream.port();
+        let mut client = keyed.inner.open(port).await;
+        client
+            .send(format!(
+                "GET /ws HTTP/1.1\r\nHost: a.example:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            ))
+            .await;
+        client.until("\r\n\r\n").await;
+        for frame in frames.iter().take(passed) {
+            client.send("!").await;
+            assert_eq!(client.exactly(frame.len()).await, *frame);
+        }
+        client.send("!").await;
+        // Of a frame with all of it, the header.
+        let left = client.rest().await;
+        assert!(left.len() <= 2, "{left:?} of {frames:?}");
+        eventually(|| keyed.inner.world.refusals().iter().any(|(_, reason)| reason == "secret_echoed")).await;
+    }
+}
+
 #[tokio::test]
 async fn grpc_passes_with_its_length_and_is_cut_where_it_shows_the_secret() {
     let keyed = Keyed::new(RULES).await;
@@ -410,6 +465,12 @@ async fn grpc_passes_with_its_length_and_is_cut_where_it_shows_the_secret() {
     let mut client = keyed.inner.open(upstream.port()).await;
     client.send(get(upstream.port(), "/")).await;
     assert!(client.rest_text().await.ends_with("\r\n\r\n\0\0\0\0\u{15}it is "));
+    // In two messages.
+    let (one, two) = SECRET.split_at(8);
+    let upstream = keyed.answering(answer(&format!("\0\0\0\0\u{8}{one}\0\0\0\0\u{8}{two}")).into()).await;
+    let mut client = keyed.inner.open(upstream.port()).await;
+    client.send(get(upstream.port(), "/")).await;
+    assert!(!client.rest_text().await.contains(two));
     assert_eq!(keyed.inner.world.records().last().unwrap()["reason"], "secret_echoed");
 }
 

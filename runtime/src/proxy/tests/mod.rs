@@ -285,6 +285,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Everything until the connection ends.
+    /// So many bytes, or what comes until the end.
+    async fn exactly(&mut self, length: usize) -> Vec<u8> {
+        while self.unread.len() < length && self.more().await > 0 {}
+        self.unread.drain(..length.min(self.unread.len())).collect()
+    }
+
     async fn rest(&mut self) -> Vec<u8> {
         while self.more().await > 0 {}
         std::mem::take(&mut self.unread)
