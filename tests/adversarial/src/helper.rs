@@ -8,7 +8,8 @@ use std::process::Command;
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-use crate::world::{internet, upstream};
+use crate::mutations::nft;
+use crate::world::{cable, internet, upstream};
 use crate::{around, docker, inside, open};
 
 /// How this program is started as one of its own helpers: the words that lead to [`main`].
@@ -67,9 +68,15 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
             unshare(UnshareFlags::NEWNET)?;
             internet::hold()
         }
-        ["open"] => open::main(),
+        ["open", operator] => open::main(Path::new(operator)),
         ["trap", path, hidden] => around::trap(path, hidden),
         ["own"] => own(),
+        ["weakened", parts, covered, system, ..] => {
+            nft::hide(Path::new(parts), Path::new(covered), Path::new(system))?;
+            become_of(words.get(4..))
+        }
+        ["nft", system, list, ..] => nft::main(Path::new(system), Path::new(list), words.get(3..).unwrap_or_default()),
+        ["talking", ports @ ..] => cable::talking(ports).map_err(|error| format!("the ports of the bridge: {error}")),
         ["engine", dir] => docker::main(Path::new(dir)),
         ["join", socket, container, line @ ..] => {
             let line: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
@@ -91,8 +98,7 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
         }
         ["enter", pid, ..] => {
             enter(pid)?;
-            let (program, arguments) = words.get(2..).and_then(<[_]>::split_first).ok_or("nothing to start")?;
-            Err(format!("cannot start {}: {}", program.display(), Command::new(program).args(arguments).exec()))
+            become_of(words.get(2..))
         }
         ["agent", proxy, resolver, around] => {
             let place = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address with a port"));
@@ -104,6 +110,12 @@ pub fn main(helper: &Helper, words: &[OsString], modern: upstream::Modern) -> Re
         }
         _ => Err("this is a part of `outcall verify` and does nothing by itself".to_owned()),
     }
+}
+
+/// Becomes the program that a line starts.
+fn become_of(line: Option<&[OsString]>) -> Result<(), String> {
+    let (program, arguments) = line.and_then(<[_]>::split_first).ok_or("nothing to start")?;
+    Err(format!("cannot start {}: {}", program.display(), Command::new(program).args(arguments).exec()))
 }
 
 /// Makes namespaces to be root in, and says what it can take from there.

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use crate::around::Around;
 use crate::docker::{Contained, Engine};
 use crate::helper::Helper;
-use crate::mutations::Mutation;
+use crate::mutations::{Change, Mutation, nft};
 use crate::policy::{self, AGENT, NEIGHBOUR};
 use crate::run::Options;
-use crate::stand::DNS_BUDGET;
+use crate::stand::dns_budget;
 use crate::technique::Act;
 use crate::world::{World, enter, zone};
 
@@ -105,7 +105,9 @@ impl Host {
         });
         let engine = engine.transpose()?;
         let said = work.join("stderr");
-        let mut line: Vec<OsString> = vec![options.outcalld.clone().into()];
+        let loaded = options.mutation.map(Mutation::loaded).unwrap_or_default();
+        let mut line = if loaded.is_empty() { vec![] } else { nft::words(helper, work, &loaded)? };
+        line.push(options.outcalld.clone().into());
         let mut option = |name: &str, value: &OsStr| line.extend([name.into(), value.to_owned()]);
         option("--artifacts", artifacts.as_os_str());
         option("--socket", around.operator.as_os_str());
@@ -117,11 +119,12 @@ impl Host {
         option("--ca-key", around.key.as_os_str());
         option("--upstream-ca", work.join("ca.pem").as_os_str());
         option("--dns-upstream", zone::DNS_V4.to_string().as_ref());
-        option("--dns-budget-names", DNS_BUDGET.as_ref());
+        let budget = dns_budget(options.mutation);
         match &engine {
             Some(engine) => option("--docker-socket", engine.place().as_os_str()),
             None => line.push("--no-docker".into()),
         }
+        line.extend(budget);
         let daemon = Daemon { line, helper: helper.clone(), said, socket: around.operator.clone() };
         let mut process = daemon.start(world)?;
         if let Err(why) = daemon.ready(&mut process) {
@@ -151,6 +154,10 @@ impl Host {
             Suspect::Container(contained) => quiet(helper, contained.pid())?,
         }
         host.attach(world, host.neighbour.id(), NEIGHBOUR)?;
+        if options.mutation.is_some_and(|mutation| mutation.has(Change::Joined)) {
+            let mut joining = world.on_host(helper);
+            done(joining.args(helper.line("talking")).args(host.ports(world)?), "the ports cannot be joined")?;
+        }
         Ok(host)
     }
 
@@ -159,6 +166,17 @@ impl Host {
         attaching.arg(&self.outcall).arg("--socket").arg(&self.daemon.socket);
         attaching.args(["netns", "attach", &format!("/proc/{pid}/ns/net"), "--name", name]);
         done(&mut attaching, "an agent cannot be attached")
+    }
+
+    /// The ports of agents on the bridge.
+    fn ports(&self, world: &World) -> Result<Vec<String>, String> {
+        let mut listing = world.on_host(&self.daemon.helper);
+        let output = listing.args(["nft", "-j", "list", "set", "bridge", "outcall", "ports"]).output();
+        let output = output.map_err(|error| format!("the ports cannot be listed: {error}"))?;
+        let listed: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let sets = listed.get("nftables").and_then(serde_json::Value::as_array).into_iter().flatten();
+        let names = sets.filter_map(|object| object.pointer("/set/elem")?.as_array()).flatten();
+        Ok(names.filter_map(|name| name.as_str().map(str::to_owned)).collect())
     }
 
     /// Does something to the host.

@@ -14,6 +14,7 @@ use crate::around::{Around, SECRET, Traps, VARIABLE, canary};
 use crate::helper::Helper;
 use crate::host::Host;
 use crate::inside::{MARK_ADDRESS, MARK_PORT, Said, mark_name};
+use crate::mutations::{Change, Mutation};
 use crate::open;
 use crate::policy::AGENT;
 use crate::run::{Options, Place};
@@ -23,11 +24,19 @@ use crate::world::{World, enter, zone};
 /// The proxy and the resolver as an agent in a sandbox is told them.
 const SANDBOX: [&str; 2] = ["127.0.0.1:61080", "127.0.0.1:53"];
 /// How many names under a wildcard an agent may ask for in a minute: few, so that it is soon seen that it is few.
-pub(crate) const DNS_BUDGET: &str = "16";
+const DNS_BUDGET: &str = "16";
 /// How long the command of another sandbox goes on.
 const MORE: Duration = Duration::from_millis(100);
 /// How long one technique may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The options of a daemon, or of a run, for the budget of names under wildcards.
+pub(crate) fn dns_budget(mutation: Option<&Mutation>) -> Vec<OsString> {
+    match mutation.is_some_and(|mutation| mutation.has(Change::Unbudgeted)) {
+        true => vec!["--no-dns-budget".into()],
+        false => vec!["--dns-budget-names".into(), DNS_BUDGET.into()],
+    }
+}
 
 /// An agent where it stands.
 #[derive(Debug)]
@@ -84,11 +93,11 @@ impl Stand {
             option("--log", log.as_os_str());
             option("--upstream-ca", authority.as_os_str());
             option("--dns-upstream", zone::DNS_V4.to_string().as_ref());
-            option("--dns-budget-names", DNS_BUDGET.as_ref());
             option("--ca-cert", around.certificate.as_os_str());
             option("--ca-key", around.key.as_os_str());
             option("--secrets", around.secrets.as_os_str());
             option("--secret", format!("{SECRET}-in-a-variable=env:{VARIABLE}").as_ref());
+            line.extend(dns_budget(options.mutation));
             line.push("--".into());
             line
         };
@@ -106,7 +115,8 @@ impl Stand {
             Place::Unguarded => {
                 File::create(&log).map_err(|error| format!("cannot write a file: {error}"))?;
                 let mut command = world.on_host(&options.helper);
-                command.args(options.helper.line("agent")).args(open::PLACES);
+                // Nobody takes it out of the environment.
+                command.args(options.helper.line("agent")).args(open::PLACES).env(VARIABLE, canary()?);
                 (command, None)
             }
         };
@@ -118,8 +128,11 @@ impl Stand {
             }
             Place::Host | Place::Container | Place::Unguarded => second,
         };
-        let door = (options.place == Place::Unguarded).then(|| open_door(options, &world)).transpose()?;
-        let around = host.as_ref().map_or(around.clone(), |host| host.told(&around));
+        let door = (options.place == Place::Unguarded).then(|| open_door(options, &world, &around)).transpose()?;
+        let mut around = host.as_ref().map_or(around.clone(), |host| host.told(&around));
+        if options.mutation.is_some_and(|mutation| mutation.has(Change::Answered)) {
+            around.agents.clone_from(&around.operator);
+        }
         command.arg(around.word()?).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
         let mut agent = command.spawn().map_err(|error| format!("the agent does not start: {error}"))?;
         let orders = agent.stdin.take();
@@ -313,9 +326,9 @@ impl Drop for Door {
 }
 
 /// Opens the door, on the client host.
-fn open_door(options: &Options, world: &World) -> Result<Door, String> {
+fn open_door(options: &Options, world: &World, around: &Around) -> Result<Door, String> {
     let mut command = world.on_host(&options.helper);
-    command.args(options.helper.line("open")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(options.helper.line("open")).arg(&around.operator).stdin(Stdio::piped()).stdout(Stdio::piped());
     let child = command.spawn().map_err(|error| format!("the open door does not start: {error}"))?;
     let mut door = Door(child);
     let mut line = [0; 5];

@@ -20,6 +20,13 @@ const SANDBOX: &[Place] = &[Place::Sandbox];
 const HOST: &[Place] = &[Place::Host];
 const BOTH: &[Place] = &[Place::Sandbox, Place::Host];
 
+const FORGED: &str = "\tchain forged {\n";
+const BETWEEN: &str = "\tchain between {\n";
+const NO_CERTIFICATES: &str =
+    "http.scheme == \"https\"\n    action: allow\n    egress: { mode: intercept, ports: [443] }\n  - id: bodies";
+const CERTIFICATES: &str = "http.scheme == \"https\"\n    action: allow\n    egress: { ports: [443] }\n  - id: bodies";
+const BODY: &str = " &&\n      http.body != null && !http.body.contains(\"secret\")\n";
+
 /// All of them.
 pub const MUTATIONS: &[Mutation] = &[
     Mutation {
@@ -132,6 +139,30 @@ pub const MUTATIONS: &[Mutation] = &[
         must_fail: &["direct-ipv4", "direct-ipv6", "private-address", "dns-over-tls"],
     },
     Mutation {
+        id: "forged-let-through",
+        family: Family::Kernel,
+        what: "The bridge lets agents say that they are somebody else.",
+        changes: &[Change::Loaded(FORGED, "\tchain forged {\n\t\taccept\n")],
+        places: HOST,
+        tried: Tried::Named,
+        must_fail: &[
+            "spoofed-source",
+            "spoofed-neighbour",
+            "spoofed-gateway",
+            "spoofed-public-source",
+            "spoofed-hardware",
+        ],
+    },
+    Mutation {
+        id: "agents-let-through",
+        family: Family::Kernel,
+        what: "The bridge passes on what agents say to each other, and its ports are not isolated.",
+        changes: &[Change::Loaded(BETWEEN, "\tchain between {\n\t\taccept\n"), Change::Joined],
+        places: HOST,
+        tried: Tried::Named,
+        must_fail: &["neighbour-ipv4", "neighbour-ipv6", "neighbour-link-local"],
+    },
+    Mutation {
         id: "everything-accepted",
         family: Family::Kernel,
         what: "The ruleset refuses nothing; rules, filter and proxy are as they were.",
@@ -228,6 +259,15 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
     },
     Mutation {
+        id: "names-without-a-budget",
+        family: Family::Dns,
+        what: "Questions for names under a wildcard are without a budget.",
+        changes: &[Change::Unbudgeted],
+        places: BOTH,
+        tried: Tried::Named,
+        must_fail: &["tunnel-under-wildcard", "name-of-many-labels"],
+    },
+    Mutation {
         id: "rule-too-wide",
         family: Family::Http,
         what: "The rule for one site allows its neighbour as well.",
@@ -300,6 +340,35 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
     },
     Mutation {
+        id: "certificates-unread",
+        family: Family::Http,
+        what: "The rule for servers whose certificates nobody should believe does not look inside TLS, and leaves them to the agent.",
+        changes: &[Change::Rules(NO_CERTIFICATES, CERTIFICATES)],
+        places: SANDBOX,
+        tried: Tried::Named,
+        must_fail: &["certificate-expired", "certificate-misnamed", "certificate-self-signed"],
+    },
+    Mutation {
+        id: "bodies-unread",
+        family: Family::Http,
+        what: "The rule for texts without one word forgets the word.",
+        changes: &[Change::Rules(BODY, "\n")],
+        places: SANDBOX,
+        tried: Tried::Named,
+        must_fail: &[
+            "body-refused",
+            "body-in-gzip",
+            "body-in-brotli",
+            "body-in-two-codings",
+            "body-in-three-codings",
+            "body-in-false-coding",
+            "body-in-unknown-coding",
+            "body-two-members",
+            "body-oversized",
+            "body-bomb",
+        ],
+    },
+    Mutation {
         id: "addresses-allowed",
         family: Family::Http,
         what: "A rule allows sites by their addresses, whatever these are.",
@@ -353,9 +422,18 @@ pub const MUTATIONS: &[Mutation] = &[
         must_fail: &["identity-by-header"],
     },
     Mutation {
+        id: "agents-answered-as-operators",
+        family: Family::Control,
+        what: "Agents are answered at the operator's socket.",
+        changes: &[Change::Answered],
+        places: HOST,
+        tried: Tried::Named,
+        must_fail: &["operator-over-agents-socket", "identity-in-checkin"],
+    },
+    Mutation {
         id: "no-guard",
         family: Family::Control,
-        what: "There is no Outcall: a resolver and a proxy that pass everything on stand in its place.",
+        what: "There is no Outcall: a resolver and a proxy that pass everything on stand in its place, and whoever asks for an operator finds one.",
         changes: &[],
         places: &[Place::Unguarded],
         tried: Tried::All,

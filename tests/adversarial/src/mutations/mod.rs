@@ -2,10 +2,12 @@
 //! that they can.
 //!
 //! Nothing of the product can be told to be weaker. A mutation changes the rules before they are compiled, or an artifact
-//! after, with its digest in the manifest made to fit, as somebody who got hold of the policy could. The last of them have
-//! no guard at all: what techniques do then is what they are for.
+//! after, with its digest in the manifest made to fit, as somebody who got hold of the policy could. What is no part of a
+//! policy is weakened as somebody could who got hold of the host: by an option, by another nft(8), by what the kernel is told of
+//! a port. The last of them have no guard at all: what techniques do then is what they are for.
 
 mod list;
+pub(crate) mod nft;
 
 use std::path::Path;
 
@@ -48,7 +50,7 @@ pub enum Tried {
 }
 
 /// What is put in the place of what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// In the rules: text for text.
     Rules(&'static str, &'static str),
@@ -58,21 +60,18 @@ pub enum Change {
     Names(&'static str, &'static str),
     /// The match program is that of the rules with this change.
     Program(&'static str, &'static str),
+    /// In what the host's daemon loads into the kernel, its own tables included: text for text.
+    Loaded(&'static str, &'static str),
+    /// Questions for names under wildcards are without a budget.
+    Unbudgeted,
+    /// The ports of agents on the host's bridge pass on to each other.
+    Joined,
+    /// Agents are answered at the operator's socket.
+    Answered,
 }
 
 /// Techniques that no weakening of the list makes fail, and why.
 pub const UNSHOWN: &[(&str, &str)] = &[
-    (
-        "spoofed-source",
-        "The bridge's own table is the daemon's and no part of a policy, and what is changed in it by hand is put back within a second.",
-    ),
-    ("spoofed-neighbour", "As for `spoofed-source`."),
-    ("spoofed-gateway", "As for `spoofed-source`."),
-    ("spoofed-public-source", "As for `spoofed-source`."),
-    ("neighbour-ipv4", "As for `spoofed-source`; beside the table, the ports of the bridge are isolated."),
-    ("neighbour-ipv6", "As for `neighbour-ipv4`."),
-    ("neighbour-link-local", "As for `neighbour-ipv4`."),
-    ("spoofed-hardware", "As for `spoofed-source`."),
     (
         "last-fragment",
         "The kernel keeps it until the rest comes, which never does: it puts fragments together before any ruleset sees them.",
@@ -81,14 +80,14 @@ pub const UNSHOWN: &[(&str, &str)] = &[
         "own-namespace",
         "What it would gain is the right over the sandbox's namespaces, which is the kernel's to refuse and no policy's.",
     ),
-    ("operator-socket", "The socket is Outcall's own: without a guard there is none, and no policy opens it."),
-    ("operator-over-agents-socket", "As for `operator-socket`."),
-    ("identity-in-checkin", "As for `operator-socket`."),
     (
         "operator-over-resolver",
         "What speaks HTTP to a resolver is answered by none, guarded or not: nothing but an answer would be a fault.",
     ),
-    ("secret-in-environment", "The variable belongs to the run of Outcall: without one there is none."),
+    (
+        "engines-resolver",
+        "It takes a container, and weakenings are tried where no engine is needed; what becomes of a question that is not refused, `other-resolver` shows.",
+    ),
     ("well-known-sockets", "It depends on what the machine has; a host in the world has no such sockets."),
 ];
 
@@ -99,11 +98,23 @@ impl Mutation {
         all.filter(|technique| place.has(technique)).filter(wanted).map(|technique| technique.id.to_owned()).collect()
     }
 
+    /// Whether this is one of its changes.
+    pub(crate) fn has(&self, change: Change) -> bool {
+        self.changes.contains(&change)
+    }
+
+    /// What is changed in what the host's daemon loads.
+    pub(crate) fn loaded(&self) -> Vec<(&'static str, &'static str)> {
+        let pair = |change: &Change| if let Change::Loaded(from, to) = change { Some((*from, *to)) } else { None };
+        self.changes.iter().filter_map(pair).collect()
+    }
+
     /// The rules to compile.
     pub fn rules(&self, rules: &str) -> String {
         self.changes.iter().fold(rules.to_owned(), |rules, change| match change {
             Change::Rules(from, to) => rules.replacen(from, to, 1),
-            Change::Ruleset(..) | Change::Names(..) | Change::Program(..) => rules,
+            Change::Ruleset(..) | Change::Names(..) | Change::Program(..) | Change::Loaded(..) => rules,
+            Change::Unbudgeted | Change::Joined | Change::Answered => rules,
         })
     }
 
@@ -130,6 +141,8 @@ impl Mutation {
                 }
                 Change::Names(from, to) => artifacts.dns = other(from, to)?.dns,
                 Change::Program(from, to) => artifacts.proxy = other(from, to)?.proxy,
+                // These are no part of a policy.
+                Change::Loaded(..) | Change::Unbudgeted | Change::Joined | Change::Answered => continue,
             }
             changed = true;
         }
@@ -172,8 +185,9 @@ mod tests {
             let mut artifacts = policy::compile(&mutation.rules(policy::RULES), &[], work.path()).unwrap();
             let before = artifacts.manifest.clone();
             mutation.apply(&mut artifacts, work.path()).unwrap();
-            let is_text = mutation.changes.iter().all(|change| matches!(change, Change::Rules(..)));
-            assert_eq!(artifacts.manifest == before, is_text, "{}", mutation.id);
+            let is_artifact =
+                |change: &Change| matches!(change, Change::Ruleset(..) | Change::Names(..) | Change::Program(..));
+            assert_eq!(artifacts.manifest != before, mutation.changes.iter().any(is_artifact), "{}", mutation.id);
             assert!(Manifest::from_bytes(&artifacts.manifest).is_ok(), "{}", mutation.id);
         }
         for (id, why) in UNSHOWN {

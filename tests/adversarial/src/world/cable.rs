@@ -103,6 +103,29 @@ pub(crate) fn set_hardware(name: &str, address: [u8; 6]) -> io::Result<()> {
     route.send(NEW_LINK, 0, &message)
 }
 
+/// Has ports of a bridge in this namespace pass on to each other, isolated as they are.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn talking(ports: &[&str]) -> io::Result<()> {
+    /// `RTM_SETLINK`, `AF_BRIDGE`, `IFLA_PROTINFO` with `NLA_F_NESTED`, `IFLA_BRPORT_ISOLATED`.
+    const SET_LINK: u16 = 19;
+    const BRIDGE: u8 = 7;
+    const PORT: u16 = 12 | 0x8000;
+    const ISOLATED: u16 = 33;
+    let route = Route::open()?;
+    for port in ports {
+        let mut message = vec![BRIDGE, 0, 0, 0];
+        message.extend(route.index(port)?.to_ne_bytes());
+        message.extend([0; 8]);
+        let mut settings = Vec::new();
+        attribute(&mut settings, ISOLATED, &[0]);
+        attribute(&mut message, PORT, &settings);
+        route.send(SET_LINK, 0, &message)?;
+    }
+    Ok(())
+}
+
 impl Route {
     fn open() -> io::Result<Route> {
         // No protocol is the first one, NETLINK_ROUTE.
