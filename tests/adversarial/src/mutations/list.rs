@@ -437,6 +437,15 @@ pub const MUTATIONS: &[Mutation] = &[
         changes: &[],
         places: &[Place::Unguarded],
         tried: Tried::All,
-        must_fail: &["direct-ipv4", "refused-name", "refused-host", "tunnel-other-sni", "two-hosts"],
+        must_fail: &[
+            "direct-ipv4",
+            "refused-name",
+            "refused-host",
+            "tunnel-other-sni",
+            "two-hosts",
+            "tunnel-large-port",
+            "operator-socket",
+            "secret-in-environment",
+        ],
     },
 ];
