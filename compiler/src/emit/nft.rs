@@ -239,9 +239,10 @@ fn listed(addresses: &[impl ToString]) -> String {
 
 fn protocols(numbers: &BTreeSet<u8>) -> String {
     let name = |number: &u8| PROTOCOLS.iter().find(|(_, known, _)| known == number).map(|(name, ..)| *name);
-    // nft calls ICMPv6 by its name in /etc/protocols.
+    // nft itself knows all of these but one: other names, `ipv6-icmp` too, it looks up in /etc/protocols, which small systems
+    // do not have.
     let names: Vec<&str> =
-        numbers.iter().filter_map(name).map(|name| if name == "icmpv6" { "ipv6-icmp" } else { name }).collect();
+        numbers.iter().filter_map(name).map(|name| if name == "gre" { "47" } else { name }).collect();
     match names.as_slice() {
         [one] => format!("meta l4proto {one} "),
         _ => format!("meta l4proto {{ {} }} ", names.join(", ")),

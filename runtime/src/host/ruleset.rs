@@ -106,7 +106,7 @@ table inet {TABLE} {{
 	# There is no policy in force.
 	chain first {{
 		type filter hook prerouting priority raw; policy accept;
-		iifname \"{name}\" meta l4proto != {{ icmp, ipv6-icmp }} counter name \"refused\" drop
+		iifname \"{name}\" meta l4proto != {{ icmp, icmpv6 }} counter name \"refused\" drop
 	}}
 
 	chain forward {{
@@ -217,7 +217,7 @@ table bridge {TABLE} {{
 		type filter hook prerouting priority filter; policy accept;
 		iifname @{PORTS} ether daddr @{HARDWARE} goto between
 		iifname @{PORTS} ip daddr 224.0.0.0/4 ip protocol != igmp goto between
-		iifname @{PORTS} ip6 daddr ff00::/8 meta l4proto != ipv6-icmp goto between
+		iifname @{PORTS} ip6 daddr ff00::/8 meta l4proto != icmpv6 goto between
 {chains}\
 		ether type arp iifname . ether saddr . arp saddr ip @{PINNED_V4} iifname . arp saddr ether . arp saddr ip @{PINNED_V4} accept
 		arp saddr ip {v4} goto forged

@@ -50,7 +50,7 @@ table inet {TABLE} {{
         ip daddr {{ 127.0.0.0/8, {OWN_V4} }} accept
         ip6 daddr {{ ::1, {OWN_V6} }} accept
         # The refusals below, on their way back to the agent.
-        meta l4proto {{ icmp, ipv6-icmp }} ct state related accept
+        meta l4proto {{ icmp, icmpv6 }} ct state related accept
         goto refuse
     }}
 

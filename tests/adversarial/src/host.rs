@@ -356,7 +356,7 @@ const QUIET: &str = "table inet quiet { chain out { type filter hook output prio
 
 /// Counts what the other agent is sent: it asked for nothing.
 const NEIGHBOUR_COUNTS: &str = "table inet sent { counter sent { } chain arriving { \
-    type filter hook prerouting priority -300; policy accept; meta l4proto != ipv6-icmp counter name sent; }; }";
+    type filter hook prerouting priority -300; policy accept; meta l4proto != icmpv6 counter name sent; }; }";
 
 /// A network namespace for an agent, held by a process of its own.
 fn namespace(helper: &Helper, world: &World, word: &str) -> Result<Child, String> {

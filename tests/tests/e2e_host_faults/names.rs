@@ -95,3 +95,27 @@ fn a_port_that_another_process_listens_on_is_said_and_nothing_is_open() {
     host.start();
     check_served(&host, &agent);
 }
+
+/// nft looks up names of protocols and services there; a minimal system and an image of one program have neither file.
+#[test]
+fn a_system_without_the_names_of_protocols_and_services_is_guarded_all_the_same() {
+    let mut host = Host::new(&policy("a"));
+    stop(&mut host);
+    let every = ["icmp", "igmp", "tcp", "udp", "dccp", "gre", "esp", "ah", "icmpv6", "sctp", "udplite"];
+    let direct: String = every
+        .iter()
+        .map(|name| {
+            format!(
+                "  - {{ id: {name}, action: allow, condition: 'network.protocol == \"{name}\" && network.ip == \"192.0.2.7\"', egress: {{ mode: direct_ip }} }}\n"
+            )
+        })
+        .collect();
+    host.compile(&(policy("a") + &direct));
+    let bare = "mount --make-rprivate /; for file in protocols services; do mount --bind /dev/null /etc/$file; done; exec \"$@\"";
+    host.start_through(&["unshare", "--mount", "sh", "-c", bare, "sh"]);
+    host.start();
+    let agent = host.attach("worker");
+    check_served(&host, &agent);
+    let table = host.sh("nft list table inet outcall");
+    assert!(every.iter().all(|name| table.contains(&format!("counter name \"rule_{name}\""))), "{table}");
+}

@@ -67,7 +67,7 @@ pub const MUTATIONS: &[Mutation] = &[
         id: "icmp-let-through",
         family: Family::Kernel,
         what: "The ruleset accepts ICMP before it refuses.",
-        changes: &[Change::Ruleset(REFUSE, "\tchain refuse {\n\t\tmeta l4proto { icmp, ipv6-icmp } accept\n")],
+        changes: &[Change::Ruleset(REFUSE, "\tchain refuse {\n\t\tmeta l4proto { icmp, icmpv6 } accept\n")],
         places: BOTH,
         tried: Tried::Named,
         must_fail: &["icmp-echo", "icmpv6-echo"],
@@ -87,7 +87,7 @@ pub const MUTATIONS: &[Mutation] = &[
         what: "The ruleset refuses TCP, UDP and ICMP, and accepts whatever else there is.",
         changes: &[Change::Ruleset(
             REFUSE,
-            "\tchain refuse {\n\t\tmeta l4proto != { tcp, udp, icmp, ipv6-icmp } accept\n",
+            "\tchain refuse {\n\t\tmeta l4proto != { tcp, udp, icmp, icmpv6 } accept\n",
         )],
         places: BOTH,
         tried: Tried::Named,
@@ -99,7 +99,7 @@ pub const MUTATIONS: &[Mutation] = &[
         what: "The same, where the agent may write such packets.",
         changes: &[Change::Ruleset(
             REFUSE,
-            "\tchain refuse {\n\t\tmeta l4proto != { tcp, udp, icmp, ipv6-icmp } accept\n",
+            "\tchain refuse {\n\t\tmeta l4proto != { tcp, udp, icmp, icmpv6 } accept\n",
         )],
         places: HOST,
         tried: Tried::Named,
