@@ -28,6 +28,7 @@ mod secret_echoed_in_a_field;
 mod secret_files;
 mod secret_in_environment;
 mod secret_in_the_clear;
+mod secret_in_two_frames;
 mod secret_over_own_field;
 mod secret_placeholder_elsewhere;
 mod secret_to_other_host;
@@ -61,6 +62,7 @@ pub(crate) const TECHNIQUES: &[&Technique] = &[
     &secret_files::TECHNIQUE,
     &secret_in_environment::TECHNIQUE,
     &secret_in_the_clear::TECHNIQUE,
+    &secret_in_two_frames::TECHNIQUE,
     &secret_over_own_field::TECHNIQUE,
     &secret_placeholder_elsewhere::TECHNIQUE,
     &secret_to_other_host::TECHNIQUE,
