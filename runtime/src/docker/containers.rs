@@ -17,6 +17,7 @@ use super::engine::{EngineError, Lines, encoded};
 use super::image::{Image, NO_IMAGE};
 use super::inspected::{Listed, Net};
 use super::networks::named;
+use super::profile;
 use super::wanted::{Place, Source, Wanted};
 use crate::api::{Failed, Kind};
 use crate::audit::Record;
@@ -163,6 +164,7 @@ impl Docker {
             proxy_url: &self.proxy_url(),
             given: &self.given,
             trust_variables: &self.trust_variables,
+            filtered: profile::is_needed(&self.known().api),
         };
         let path = format!("/containers/create?name={}", wanted.name);
         let answer = self.engine.ask("POST", &path, Some(&wanted.body(&place))).await.map_err(|error| match error {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use outcall_schema::api::docker::CAPABILITIES;
 
 use super::inspected::{HostConfig, Mount};
+use super::profile;
 
 /// What no agent may see of the host, whatever the policy says: to write there, or to talk to what listens there, is to own
 /// the host or the guard.
@@ -118,11 +119,7 @@ pub(super) fn names_pass_by(host: &HostConfig, api: &str, resolv: &str, gateways
         // Others are asked from the container's network, where they are turned to the filter.
         return host.dns.iter().any(own) && !host.dns.iter().all(gateway);
     }
-    let number = |text: &str| text.parse::<u32>().ok();
-    let old = api
-        .split_once('.')
-        .and_then(|(major, minor)| Some((number(major)?, number(minor)?)))
-        .is_some_and(|it| it < (1, 45));
+    let old = profile::version(api).is_some_and(|version| version < (1, 45));
     let servers = resolv.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim);
     let local = |server: &str| server.parse::<IpAddr>().is_ok_and(|server| server.is_loopback());
     !old || servers.into_iter().any(local)

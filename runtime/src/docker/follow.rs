@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::Docker;
 use super::engine::{EngineError, Lines, encoded};
 use super::inspected::{Info, Listed, Version};
+use super::profile;
 use crate::host::agents::Origin;
 
 /// How long it waits before it asks again, at first and at most.
@@ -47,6 +48,13 @@ impl Docker {
     async fn session(&self) -> Result<(), EngineError> {
         let version: Version = self.engine.get("/version").await?;
         let info: Info = self.engine.get("/info").await?;
+        if profile::is_needed(&version.api_version) {
+            crate::say!(
+                "Docker's engine {} lets containers open sockets to the hypervisor, past every rule: those that `outcall container \
+                 create` makes cannot, those that are started by hand can",
+                version.version
+            );
+        }
         self.learn(|known| {
             known.version = Some(version.version);
             known.api = version.api_version;

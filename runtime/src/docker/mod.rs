@@ -18,6 +18,7 @@ pub mod given;
 mod image;
 mod inspected;
 mod networks;
+mod profile;
 mod wanted;
 
 use std::ffi::OsString;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::excess::capability;
 use super::image::{Image, NO_IMAGE};
+use super::profile;
 use crate::host::agents::{Agent, check_name, without_replica};
 use crate::kernel::link::mac_text;
 
@@ -64,6 +65,8 @@ pub(super) struct Place<'a> {
     /// What of the host it sees, and where; see [`super::given`].
     pub(super) given: &'a [(PathBuf, &'static str)],
     pub(super) trust_variables: &'a [(&'static str, OsString)],
+    /// Whether the engine's own filter of system calls lets too much through.
+    pub(super) filtered: bool,
 }
 
 impl Wanted {
@@ -154,6 +157,10 @@ impl Wanted {
         if let (true, Some(v6), Some(addresses)) = (place.v6, agent.v6, addresses.as_object_mut()) {
             addresses.insert("IPv6Address".to_owned(), v6.to_string().into());
         }
+        let mut security = vec!["no-new-privileges".to_owned()];
+        if place.filtered {
+            security.push(profile::option());
+        }
         let mut body = json!({
             "Image": self.image.as_str(),
             "Env": env,
@@ -165,7 +172,7 @@ impl Wanted {
                 "Privileged": false,
                 "CapDrop": ["ALL"],
                 "CapAdd": self.capabilities,
-                "SecurityOpt": ["no-new-privileges"],
+                "SecurityOpt": security,
                 "PidsLimit": self.pids,
                 "Memory": self.memory_bytes,
                 "MemorySwap": self.memory_bytes,
@@ -282,11 +289,12 @@ mod tests {
             proxy_url: "http://10.200.0.1:8080",
             given: &[("/var/lib/outcall/docker/run".into(), "/run/outcall")],
             trust_variables: &[("SSL_CERT_FILE", "/run/outcall/ca-bundle.pem".into())],
+            filtered: true,
         });
         let host = &body["HostConfig"];
         assert_eq!(host["CapDrop"], json!(["ALL"]));
         assert_eq!(host["CapAdd"], json!(["CHOWN"]));
-        assert_eq!(host["SecurityOpt"], json!(["no-new-privileges"]));
+        assert_eq!(host["SecurityOpt"], json!(["no-new-privileges", profile::option()]));
         assert_eq!(
             (&host["Privileged"], &host["PidsLimit"], &host["Memory"]),
             (&json!(false), &json!(512), &json!(1 << 30))
