@@ -17,6 +17,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::control::Message;
 use super::front::complain;
@@ -247,13 +248,19 @@ impl Enforcing<'_> {
                 None => std::future::pending().await,
             }
         };
+        let (stop, stopping) = watch::channel(false);
+        let serving = self.serve(Elements::from(elements), udp, tcp, proxy, &stopping);
+        let mut serving = serving.map_err(step("serve the sandbox"))?;
         let ended = tokio::select! {
             ended = until_ended(&control, &front, &sandbox.control) => ended,
-            Err(error) = self.serve(Elements::from(elements), udp, tcp, proxy) => Err(step("serve the sandbox")(error)),
+            error = serving.failed() => Err(step("serve the sandbox")(error)),
             Err(error) = following => Err(step("follow the kernel's log")(error)),
         };
         // Everything inside is gone when this returns, so the counts are final.
         drop(sandbox);
+        // What it said last, such as why it gave up on a handshake, is still in the sockets, and belongs into the log.
+        stop.send_replace(true);
+        let _ = timeout(WIND_DOWN, async { while serving.proxies.join_next().await.is_some() {} }).await;
         if let Some(log) = &log {
             let _ = refusals.drain(log.get_ref());
         }
@@ -273,14 +280,15 @@ impl Enforcing<'_> {
         Agent { agent: name.clone(), name, kind, port: None, mac: None, ipv4: None, ipv6: None, attached_at }
     }
 
-    /// Answers names and carries connections until one of the listeners fails.
-    async fn serve(
+    /// Answers names and carries connections, the latter until `stopping` turns true.
+    fn serve(
         &self,
         elements: Elements,
         udp: Vec<UdpSocket>,
         tcp: Vec<TcpListener>,
         proxy: Vec<TcpListener>,
-    ) -> io::Result<()> {
+        stopping: &watch::Receiver<bool>,
+    ) -> io::Result<Serving> {
         let identity: Identity = Arc::new(OneAgent::named(&self.options.name));
         let dialer = Dialer::measured(self.audit.meters());
         let resolver =
@@ -302,23 +310,38 @@ impl Enforcing<'_> {
         };
         let dns_listening = udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let proxy_listening = proxy.iter().filter_map(|socket| socket.local_addr().ok()).collect();
-        // Nobody asks for an orderly end: when the command is gone, so is everybody who could be waiting.
-        let (_keep, shutdown) = watch::channel(false);
-        let mut serving = JoinSet::new();
-        serving.spawn(filter.serve(udp, tcp));
+        let mut serving = Serving { proxies: JoinSet::new(), others: JoinSet::new() };
+        serving.others.spawn(filter.serve(udp, tcp));
         for listener in proxy {
-            serving.spawn(proxy::serve(listener, Mode::Either, context.clone(), shutdown.clone()));
+            serving.proxies.spawn(proxy::serve(listener, Mode::Either, context.clone(), stopping.clone()));
         }
         if let Some(operator) = &self.operator {
             let api = Api::new(Arc::clone(&self.policy), self.audit.clone(), context.resolver.clone())
                 .listening(dns_listening, proxy_listening)
                 .intercepting(self.interception.clone())
                 .of_sandbox(self.agent());
-            serving.spawn(api::serve(operator.try_clone()?, api));
+            serving.others.spawn(api::serve(operator.try_clone()?, api));
         }
-        match serving.join_next().await {
-            Some(Ok(Err(error))) => Err(error),
-            _ => Err(io::Error::other("a listener ended")),
+        Ok(serving)
+    }
+}
+
+/// What serves the sandbox. Dropping it ends all of it.
+struct Serving {
+    proxies: JoinSet<io::Result<()>>,
+    others: JoinSet<io::Result<()>>,
+}
+
+impl Serving {
+    /// Waits until one of the listeners fails: none ends by itself.
+    async fn failed(&mut self) -> io::Error {
+        let ended = tokio::select! {
+            Some(ended) = self.proxies.join_next() => ended,
+            Some(ended) = self.others.join_next() => ended,
+        };
+        match ended {
+            Ok(Err(error)) => error,
+            _ => io::Error::other("a listener ended"),
         }
     }
 }
